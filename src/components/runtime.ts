@@ -1,0 +1,20 @@
+import type { Clock } from '#/lib/clock.ts';
+import type { Disk } from '#/lib/disk.ts';
+import type { Net } from '#/lib/net.ts';
+import type { Random } from '#/lib/random.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import type { Metrics } from '#/telemetry/metrics.ts';
+import type { Probe } from '#/telemetry/probe.ts';
+
+/** Everything a component may touch outside itself. A simulation passes in its own. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly net: Net;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly probe: Probe;
+  /** Aborts when the process should stop. */
+  readonly signal: AbortSignal;
+}

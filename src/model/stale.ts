@@ -1,0 +1,39 @@
+/**
+ * The NaN that marks the end of a series, told from other NaNs by its bits (model/value/value.go in
+ * Prometheus). Reading a NaN into a JavaScript number may lose its bits, so code that must know asks
+ * the column that holds the sample.
+ */
+const STALE_HIGH = 0x7ff00000;
+const STALE_LOW = 0x00000002;
+
+/** The 32-bit halves of a column of doubles: low half of value i at `2i`, high half at `2i + 1`. */
+export function halvesOf(values: Float64Array): Int32Array {
+  return new Int32Array(values.buffer, values.byteOffset, values.length * 2);
+}
+
+/** Whether value `index` of the column with these halves is the stale marker. */
+export function isStale(halves: Int32Array, index: number): boolean {
+  return halves[2 * index + 1] === STALE_HIGH && halves[2 * index] === STALE_LOW;
+}
+
+/** Writes the stale marker as value `index`. */
+export function setStale(halves: Int32Array, index: number): void {
+  halves[2 * index + 1] = STALE_HIGH;
+  halves[2 * index] = STALE_LOW;
+}
+
+const scratch = new Float64Array(1);
+const scratchHalves = halvesOf(scratch);
+
+/** For single values off the hot path. V8 keeps a NaN's bits while it stays one number. */
+export function isStaleNaN(value: number): boolean {
+  if (value === value) return false;
+  scratch[0] = value;
+  return isStale(scratchHalves, 0);
+}
+
+/** The stale marker as a number. */
+export function staleNaN(): number {
+  setStale(scratchHalves, 0);
+  return scratch[0]!;
+}

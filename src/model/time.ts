@@ -1,0 +1,48 @@
+import { BadInputError } from '#/lib/errors.ts';
+
+/** The earliest and latest times of the StoreAPI, as near as a number comes to ±2^63 ms. */
+export const MIN_TIME = -(2 ** 63);
+export const MAX_TIME = 2 ** 63;
+
+const UNITS_MS = {
+  y: 31_536_000_000,
+  w: 604_800_000,
+  d: 86_400_000,
+  h: 3_600_000,
+  m: 60_000,
+  s: 1000,
+  ms: 1,
+};
+const DURATION = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
+
+/**
+ * Parses a Prometheus duration (`1h30m`, `500ms`, `0`) to milliseconds. Units go from large to
+ * small, each once. Format: model/time.go in prometheus/common.
+ */
+export function parseDuration(text: string): number {
+  if (text === '0') return 0;
+  if (text === '') throw new BadInputError('empty duration string');
+  const match = DURATION.exec(text);
+  if (match === null) throw new BadInputError(`not a valid duration string: "${text}"`);
+  let total = 0;
+  for (const [i, unitMs] of Object.values(UNITS_MS).entries())
+    total += Number(match[i + 1] ?? 0) * unitMs;
+  if (total * 1e6 > 2 ** 63) throw new BadInputError('duration out of range');
+  return total;
+}
+
+/** The shortest Prometheus form of a duration: `1h30m`, `1d`, `0s`. Years and weeks only when they divide it. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs === 0) return '0s';
+  const sign = durationMs < 0 ? '-' : '';
+  let rest = Math.abs(durationMs);
+  let text = '';
+  for (const [unit, unitMs] of Object.entries(UNITS_MS)) {
+    const exactOnly = unit === 'y' || unit === 'w';
+    if (exactOnly && rest % unitMs !== 0) continue;
+    const count = Math.floor(rest / unitMs);
+    if (count > 0) text += `${count}${unit}`;
+    rest -= count * unitMs;
+  }
+  return sign + text;
+}

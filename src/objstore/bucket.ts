@@ -1,0 +1,70 @@
+/** What a listing says about one object, or about a common prefix (ending in `/`) when not recursive. */
+export interface ListEntry {
+  readonly name: string;
+  /** Absent for a common prefix and where the provider's listing does not say. */
+  readonly sizeBytes?: number;
+  readonly modifiedMs?: number;
+}
+
+export interface ListOptions {
+  /** All objects below the prefix instead of one level. Default false. */
+  readonly recursive?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface ObjectAttributes {
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** The provider's mark of this very content, to be given back to `upload` as `ifMatch`. */
+  readonly version: string;
+}
+
+export interface ReadOptions {
+  /** First byte; default 0. */
+  readonly offset?: number;
+  /** Number of bytes; to the end when absent. Shorter only at the end of the object. */
+  readonly length?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface UploadOptions {
+  /** Only create: fails with `ConditionError` if the object exists. */
+  readonly ifAbsent?: boolean;
+  /** Only replace: fails with `ConditionError` unless the object still has this version. */
+  readonly ifMatch?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A conditional write found another state than the caller expected; nothing was written. */
+export class ConditionError extends Error {
+  override readonly name = 'ConditionError';
+}
+
+/**
+ * Object storage as the components see it. Names use `/` and never begin with one. An object
+ * appears whole or not at all. Every operation throws `UnavailableError` when the provider is out
+ * of reach, overloaded or refuses the credentials.
+ */
+export interface Bucket extends AsyncDisposable {
+  /** For messages: `s3://name/prefix`, `file:///data`. */
+  readonly name: string;
+  /** Objects below `prefix` (`''` or ending in `/`) in byte order of their names, page by page as they arrive. */
+  list(prefix: string, options?: ListOptions): AsyncIterable<ListEntry>;
+  /** @throws NotFoundError if the object does not exist. */
+  read(name: string, options?: ReadOptions): Promise<Uint8Array>;
+  /** As `read`, piece by piece, for objects that should not be in memory as a whole. */
+  readStream(name: string, options?: ReadOptions): AsyncIterable<Uint8Array>;
+  /** `undefined` if the object does not exist. */
+  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined>;
+  /**
+   * Creates or replaces the object; a stream of unknown length goes up in parts.
+   * @throws ConditionError if a condition of `options` does not hold.
+   */
+  upload(
+    name: string,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    options?: UploadOptions,
+  ): Promise<void>;
+  /** A missing object is fine. */
+  remove(name: string, signal?: AbortSignal): Promise<void>;
+}

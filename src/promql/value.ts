@@ -1,0 +1,51 @@
+import type { FloatHistogram } from '#/model/histogram.ts';
+import type { Labels } from '#/model/labels.ts';
+
+/** The evaluation times of a query: `startMs + i × stepMs` for i in `[0, steps)`. */
+export interface StepGrid {
+  readonly startMs: number;
+  /** 0 for an instant query, which has one step. */
+  readonly stepMs: number;
+  readonly steps: number;
+}
+
+/** One series of a vector. A sample is a float unless `histogram` is set. */
+export interface VectorSample {
+  readonly labels: Labels;
+  readonly timeMs: number;
+  readonly value: number;
+  readonly histogram?: FloatHistogram;
+}
+
+/** One series of a matrix: its floats and its histograms, each in time order, never both at one time. */
+export interface MatrixSeries {
+  readonly labels: Labels;
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+  readonly histogramTimes: Float64Array;
+  readonly histograms: readonly FloatHistogram[];
+}
+
+/** What an expression evaluates to. */
+export type QueryValue =
+  | { readonly kind: 'scalar'; readonly timeMs: number; readonly value: number }
+  | { readonly kind: 'string'; readonly timeMs: number; readonly value: string }
+  | { readonly kind: 'vector'; readonly samples: readonly VectorSample[] }
+  | { readonly kind: 'matrix'; readonly series: readonly MatrixSeries[] };
+
+export interface QueryStats {
+  readonly totalQueryableSamples: number;
+  readonly peakSamples: number;
+  readonly peakBytes: number;
+}
+
+/** A query's answer. */
+export interface Evaluation {
+  readonly value: QueryValue;
+  /** What the sources left out; the answer is incomplete when there are any. */
+  readonly warnings: readonly string[];
+  /** `PromQL warning: …` and `PromQL info: …` as Prometheus words them, with positions. */
+  readonly promqlWarnings: readonly string[];
+  readonly promqlInfos: readonly string[];
+  readonly stats: QueryStats;
+}

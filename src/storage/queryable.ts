@@ -1,0 +1,76 @@
+import type { MemoryBudget } from '#/lib/memory-budget.ts';
+import type { Labels } from '#/model/labels.ts';
+import type { Matcher } from '#/model/matcher.ts';
+import type { SampleBuffer } from './sample-buffer.ts';
+
+/** What the engine knows about the use of a selector; a source may use it to read less. */
+export interface SelectHints {
+  /** Milliseconds between evaluations; 0 for an instant query. */
+  readonly stepMs: number;
+  /** Milliseconds of the range selector around the series; 0 for an instant selector. */
+  readonly rangeMs: number;
+  /** The innermost function or aggregation over the selector; `''` when there is none. */
+  readonly func: string;
+  /** Grouping of the innermost aggregation, when that is what `func` names. */
+  readonly grouping?: { readonly by: boolean; readonly labels: readonly string[] };
+  /** Upper bound of series wanted; 0 for all. */
+  readonly limit: number;
+}
+
+export interface SelectRequest {
+  /** All must match. Never empty. */
+  readonly matchers: readonly Matcher[];
+  /** Closed range in milliseconds of the samples that can matter. */
+  readonly mint: number;
+  readonly maxt: number;
+  readonly hints: SelectHints;
+}
+
+/** What travels with every call of one query. */
+export interface QueryContext {
+  /** Aborts when the client has gone, the time is up, or the query has failed elsewhere. */
+  readonly signal: AbortSignal;
+  /** Whoever buffers for this query reserves here. */
+  readonly budget: MemoryBudget;
+}
+
+/** One series of a select's answer. Its bytes are in memory; reading is synchronous. */
+export interface Series {
+  readonly labels: Labels;
+  /**
+   * Appends the samples of `[mint, maxt]` to `into`, which the caller owns: in time order, one a
+   * timestamp, stale markers included.
+   * @throws CorruptionError if a chunk is damaged.
+   */
+  read(mint: number, maxt: number, into: SampleBuffer): void;
+}
+
+/** The answer of a select. */
+export interface SeriesSet {
+  /** Sorted by labels, without duplicates. */
+  readonly series: readonly Series[];
+  /** What is missing from the answer and why, as texts for the user. Empty when it is complete. */
+  readonly warnings: readonly string[];
+}
+
+export interface NamesResult {
+  /** Sorted, without duplicates. */
+  readonly names: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** A range of time and matchers for label look-ups; no matchers means every series. */
+export interface LabelsRequest {
+  readonly matchers: readonly Matcher[];
+  readonly mint: number;
+  readonly maxt: number;
+  /** Upper bound of names wanted; 0 for all. */
+  readonly limit: number;
+}
+
+/** Where PromQL gets its series from: a set of stores, a block, a test's samples. */
+export interface Queryable {
+  select(request: SelectRequest, context: QueryContext): Promise<SeriesSet>;
+  labelNames(request: LabelsRequest, context: QueryContext): Promise<NamesResult>;
+  labelValues(name: string, request: LabelsRequest, context: QueryContext): Promise<NamesResult>;
+}
