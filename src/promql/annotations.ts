@@ -1,21 +1,46 @@
 import type { PositionRange } from './ast.ts';
 
 /**
- * The infos and warnings of one evaluation, each text once. Texts and limits are those of
- * util/annotations in Prometheus; positions become `(line:col)` when they are rendered.
+ * The infos and warnings of one evaluation, each text once; of equal texts at several positions the
+ * last position in the query counts. Texts are those of util/annotations in Prometheus; positions
+ * become `(line:col)` when they are rendered.
  */
 export class Annotations {
-  readonly #warnings = new Map<string, PositionRange | undefined>();
-  readonly #infos = new Map<string, PositionRange | undefined>();
+  readonly #warnings = new Map<string, Entry>();
+  readonly #infos = new Map<string, Entry>();
 
   /** `text` without the `PromQL warning: ` in front. */
   warn(text: string, position?: PositionRange): void {
-    if (!this.#warnings.has(text)) this.#warnings.set(text, position);
+    add(this.#warnings, text, position);
   }
 
   /** `text` without the `PromQL info: ` in front. */
   info(text: string, position?: PositionRange): void {
-    if (!this.#infos.has(text)) this.#infos.set(text, position);
+    add(this.#infos, text, position);
+  }
+
+  /** Classic buckets that fell from one bound to the next; all steps and series make one info. */
+  forcedMonotonicity(text: string, position: PositionRange, fix: MonotonicityFix): void {
+    const entry = add(this.#infos, text, position);
+    const sofar = entry.fixes;
+    if (sofar === undefined) {
+      const { timeMs, ...buckets } = fix;
+      entry.fixes = { count: 1, minTimeMs: timeMs, maxTimeMs: timeMs, ...buckets };
+      return;
+    }
+    sofar.count++;
+    sofar.minTimeMs = Math.min(sofar.minTimeMs, fix.timeMs);
+    sofar.maxTimeMs = Math.max(sofar.maxTimeMs, fix.timeMs);
+    sofar.minBucket = Math.min(sofar.minBucket, fix.minBucket);
+    sofar.maxBucket = Math.max(sofar.maxBucket, fix.maxBucket);
+    sofar.maxDiff = Math.max(sofar.maxDiff, fix.maxDiff);
+  }
+
+  /** A sample that starts before the one in front of it ends; counted per metric. */
+  startTimeOverlap(metricName: string, position: PositionRange): void {
+    const text = `sample has start time that overlaps with previous sample timestamp for metric ${JSON.stringify(metricName)}`;
+    const entry = add(this.#warnings, text, position);
+    entry.occurrences = (entry.occurrences ?? 0) + 1;
   }
 
   /** `PromQL warning: … (line:col)`, positions counted in `query`. */
@@ -28,16 +53,80 @@ export class Annotations {
   }
 }
 
-function render(
-  prefix: string,
-  entries: ReadonlyMap<string, PositionRange | undefined>,
-  query: string,
-): string[] {
-  return Array.from(entries, ([text, position]) => {
-    return position === undefined
-      ? prefix + text
-      : `${prefix}${text} (${lineColumn(query, position)})`;
+/** What was mended in one set of classic buckets at one step. */
+export interface MonotonicityFix {
+  readonly timeMs: number;
+  readonly minBucket: number;
+  readonly maxBucket: number;
+  readonly maxDiff: number;
+}
+
+interface Entry {
+  position: PositionRange | undefined;
+  fixes?: FixSummary;
+  occurrences?: number;
+}
+
+interface FixSummary {
+  count: number;
+  minTimeMs: number;
+  maxTimeMs: number;
+  minBucket: number;
+  maxBucket: number;
+  maxDiff: number;
+}
+
+function add(
+  entries: Map<string, Entry>,
+  text: string,
+  position: PositionRange | undefined,
+): Entry {
+  const known = entries.get(text);
+  if (known === undefined) {
+    const entry: Entry = { position };
+    entries.set(text, entry);
+    return entry;
+  }
+  if (position !== undefined && position.start > (known.position?.start ?? -1)) {
+    known.position = position;
+  }
+  return known;
+}
+
+function render(prefix: string, entries: ReadonlyMap<string, Entry>, query: string): string[] {
+  return Array.from(entries, ([text, { position, fixes, occurrences }]) => {
+    let line = prefix + text;
+    if (fixes !== undefined) line += describeFixes(fixes);
+    if (occurrences !== undefined && occurrences > 1) line += ` (${occurrences} occurrences)`;
+    return position === undefined ? line : `${line} (${lineColumn(query, position)})`;
   });
+}
+
+function describeFixes({ count, minTimeMs, maxTimeMs, ...buckets }: FixSummary): string {
+  const { minBucket, maxBucket, maxDiff } = buckets;
+  const diff = formatGeneral(Number(maxDiff.toPrecision(2)));
+  return (
+    `, from buckets ${formatGeneral(minBucket)} to ${formatGeneral(maxBucket)}, ` +
+    `with a max diff of ${diff}, over ${count} samples ` +
+    `from ${formatSeconds(minTimeMs)} to ${formatSeconds(maxTimeMs)}`
+  );
+}
+
+/** RFC 3339 with whole seconds, in UTC. */
+function formatSeconds(timeMs: number): string {
+  return new Date(Math.trunc(timeMs / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+/** A number as Go's `%g` prints it: `1e+21`, `1e-05`, `+Inf`. */
+export function formatGeneral(value: number): string {
+  if (Number.isNaN(value)) return 'NaN';
+  if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf';
+  if (Object.is(value, -0)) return '-0';
+  if (value === 0) return '0';
+  const [digits = '', exponent = '0'] = value.toExponential().split('e');
+  if (Number(exponent) >= -4 && Number(exponent) < 21) return value.toString();
+  const sign = exponent.startsWith('-') ? '-' : '+';
+  return `${digits}e${sign}${exponent.slice(1).padStart(2, '0')}`;
 }
 
 /** `line:col` of a position, both from 1. */

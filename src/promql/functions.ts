@@ -17,6 +17,11 @@ export interface RangeWindow {
   startTimes: Float64Array | undefined;
   from: number;
   to: number;
+  /**
+   * Of a selector with `anchored` or `smoothed` the samples reach further than the window: a lookback
+   * before `rangeStart`, and with `smoothed` a lookback after `rangeEnd`.
+   */
+  readonly extension: 'none' | 'anchored' | 'smoothed';
   /** Milliseconds, with offset and `@` applied: the window is `(rangeStart, rangeEnd]`. */
   rangeStart: number;
   rangeEnd: number;
