@@ -6,7 +6,8 @@ import { test } from 'node:test';
 /** Modules by layer, lowest first. A module imports only modules of lower layers, and its own files. */
 const layers = [
   ['lib'],
-  ['model', 'config', 'telemetry'],
+  ['model'],
+  ['config', 'telemetry'],
   ['storage', 'proto', 'http', 'grpc'],
   ['tsdb', 'promql', 'dedup', 'objstore', 'cache', 'discovery'],
   ['blocks', 'downsample'],
