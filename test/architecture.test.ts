@@ -93,9 +93,14 @@ test('nothing below components reaches for the clock, randomness or the file sys
 
 /** Node modules that only compute. */
 function isPureNode(target: string): boolean {
-  return ['node:buffer', 'node:assert', 'node:assert/strict', 'node:zlib', 'node:util'].includes(
-    target,
-  );
+  return [
+    'node:buffer',
+    'node:stream',
+    'node:assert',
+    'node:assert/strict',
+    'node:zlib',
+    'node:util',
+  ].includes(target);
 }
 
 function importsOf(file: string): Import[] {
