@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { messageOf } from '#/lib/errors.ts';
 import type { Log, LogFields, LogLevel } from './logger.ts';
 
 export type LogFormat = 'logfmt' | 'json';
@@ -52,7 +53,7 @@ function toStandardError(line: string): void {
 function messageWithCauses(thrown: unknown): string {
   const messages: string[] = [];
   for (let error = thrown; error !== undefined;) {
-    messages.push(error instanceof Error ? error.message : String(error));
+    messages.push(messageOf(error));
     error = error instanceof Error ? error.cause : undefined;
   }
   return messages.join(': ');
