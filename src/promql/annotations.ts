@@ -1,3 +1,5 @@
+import { formatG, formatPrecise } from '#/lib/float-text.ts';
+import { warningTexts } from './annotation-texts.ts';
 import type { PositionRange } from './ast.ts';
 
 /**
@@ -38,8 +40,7 @@ export class Annotations {
 
   /** A sample that starts before the one in front of it ends; counted per metric. */
   startTimeOverlap(metricName: string, position: PositionRange): void {
-    const text = `sample has start time that overlaps with previous sample timestamp for metric ${JSON.stringify(metricName)}`;
-    const entry = add(this.#warnings, text, position);
+    const entry = add(this.#warnings, warningTexts.startTimeOverlap(metricName), position);
     entry.occurrences = (entry.occurrences ?? 0) + 1;
   }
 
@@ -104,10 +105,9 @@ function render(prefix: string, entries: ReadonlyMap<string, Entry>, query: stri
 
 function describeFixes({ count, minTimeMs, maxTimeMs, ...buckets }: FixSummary): string {
   const { minBucket, maxBucket, maxDiff } = buckets;
-  const diff = formatGeneral(Number(maxDiff.toPrecision(2)));
   return (
-    `, from buckets ${formatGeneral(minBucket)} to ${formatGeneral(maxBucket)}, ` +
-    `with a max diff of ${diff}, over ${count} samples ` +
+    `, from buckets ${formatG(minBucket)} to ${formatG(maxBucket)}, ` +
+    `with a max diff of ${formatPrecise(maxDiff, 2)}, over ${count} samples ` +
     `from ${formatSeconds(minTimeMs)} to ${formatSeconds(maxTimeMs)}`
   );
 }
@@ -115,18 +115,6 @@ function describeFixes({ count, minTimeMs, maxTimeMs, ...buckets }: FixSummary):
 /** RFC 3339 with whole seconds, in UTC. */
 function formatSeconds(timeMs: number): string {
   return new Date(Math.trunc(timeMs / 1000) * 1000).toISOString().replace('.000Z', 'Z');
-}
-
-/** A number as Go's `%g` prints it: `1e+21`, `1e-05`, `+Inf`. */
-export function formatGeneral(value: number): string {
-  if (Number.isNaN(value)) return 'NaN';
-  if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf';
-  if (Object.is(value, -0)) return '-0';
-  if (value === 0) return '0';
-  const [digits = '', exponent = '0'] = value.toExponential().split('e');
-  if (Number(exponent) >= -4 && Number(exponent) < 21) return value.toString();
-  const sign = exponent.startsWith('-') ? '-' : '+';
-  return `${digits}e${sign}${exponent.slice(1).padStart(2, '0')}`;
 }
 
 /** `line:col` of a position, both from 1. */

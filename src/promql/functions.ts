@@ -1,65 +1,125 @@
-import type { FloatHistogram } from '#/model/histogram.ts';
-import type { Annotations } from './annotations.ts';
-import type { PositionRange } from './ast.ts';
-import type { StepColumn } from './step-column.ts';
+import { changes, resets } from './functions/changes.ts';
+import * as date from './functions/date.ts';
+import type { PointKernel, RangeKernel } from './functions/kernel.ts';
+import * as math from './functions/math.ts';
+import * as overTime from './functions/over-time.ts';
+import { delta, increase, rate } from './functions/rate.ts';
+import { deriv, doubleExponentialSmoothing, predictLinear } from './functions/regression.ts';
 
-/**
- * One evaluation of a range function over one series: the samples `[from, to)` of the columns lie in
- * `(rangeStart, rangeEnd]`, stale markers are gone. The engine makes one window a series and moves
- * it from step to step, so a kernel keeps nothing of it.
- */
-export interface RangeWindow {
-  times: Float64Array;
-  values: Float64Array;
-  /** `undefined` while the series has floats only; a float's slot is `undefined`. */
-  histograms: readonly (FloatHistogram | undefined)[] | undefined;
-  /** Start timestamps, 0 for unknown; `undefined` while no sample has one. */
-  startTimes: Float64Array | undefined;
-  from: number;
-  to: number;
+export type {
+  KernelContext,
+  KernelResult,
+  PointKernel,
+  RangeKernel,
+  RangeWindow,
+} from './functions/kernel.ts';
+export { maxOf, minOf } from './functions/math.ts';
+
+/** How a function of a range vector is computed. */
+export interface RangeFunction {
+  readonly kernel: RangeKernel;
+  /** The result keeps the metric name. */
+  readonly keepsName: boolean;
+  /** Wants `RangeWindow.startTimes` when the engine's option `useStartTimestamps` is on. */
+  readonly readsStartTimes: boolean;
+}
+
+/** How a function of an instant vector is computed that looks at each sample by itself. */
+export interface PointFunction {
+  readonly kernel: PointKernel;
   /**
-   * Of a selector with `anchored` or `smoothed` the samples reach further than the window: a lookback
-   * before `rangeStart`, and with `smoothed` a lookback after `rangeEnd`.
+   * What the result loses: the metric name with its metadata labels (`__type__`, `__unit__`), or, a
+   * quirk of upstream's histogram_count and its kin, the name alone.
    */
-  readonly extension: 'none' | 'anchored' | 'smoothed';
-  /** Milliseconds, with offset and `@` applied: the window is `(rangeStart, rangeEnd]`. */
-  rangeStart: number;
-  rangeEnd: number;
-  /** The evaluation time of the step in milliseconds, before offset and `@`. */
-  stepTime: number;
-  /** Values of the scalar arguments at this step, in order. */
-  args: readonly number[];
+  readonly drops: 'metadata' | 'name';
+  /** Without arguments it works on the evaluation time in seconds, as a series without labels. */
+  readonly ofTimeByDefault: boolean;
 }
 
-/** Where a kernel puts its result; nothing set means that the series has no sample at this step. */
-export interface KernelResult {
-  /** True when `value` or `histogram` is set. */
-  present: boolean;
-  value: number;
-  histogram: FloatHistogram | undefined;
+/** Functions of a range vector by name. The engine inverts what `absent_over_time` yields. */
+export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map([
+  ['absent_over_time', range(overTime.absentOverTime)],
+  ['avg_over_time', range(overTime.avgOverTime)],
+  ['changes', range(changes)],
+  ['count_over_time', range(overTime.countOverTime)],
+  ['delta', range(delta)],
+  ['deriv', range(deriv)],
+  ['double_exponential_smoothing', range(doubleExponentialSmoothing)],
+  ['first_over_time', range(overTime.firstOverTime, { keepsName: true })],
+  ['increase', range(increase, { readsStartTimes: true })],
+  ['last_over_time', range(overTime.lastOverTime, { keepsName: true })],
+  ['mad_over_time', range(overTime.madOverTime)],
+  ['max_over_time', range(overTime.maxOverTime)],
+  ['min_over_time', range(overTime.minOverTime)],
+  ['predict_linear', range(predictLinear)],
+  ['present_over_time', range(overTime.presentOverTime)],
+  ['quantile_over_time', range(overTime.quantileOverTime)],
+  ['rate', range(rate, { readsStartTimes: true })],
+  ['resets', range(resets, { readsStartTimes: true })],
+  ['stddev_over_time', range(overTime.stddevOverTime)],
+  ['stdvar_over_time', range(overTime.stdvarOverTime)],
+  ['sum_over_time', range(overTime.sumOverTime)],
+  ['ts_of_first_over_time', range(overTime.tsOfFirstOverTime)],
+  ['ts_of_last_over_time', range(overTime.tsOfLastOverTime)],
+  ['ts_of_max_over_time', range(overTime.tsOfMaxOverTime)],
+  ['ts_of_min_over_time', range(overTime.tsOfMinOverTime)],
+]);
+
+/** Functions of an instant vector by name, where each sample is looked at by itself. */
+export const pointFunctions: ReadonlyMap<string, PointFunction> = new Map([
+  ...Object.entries({
+    abs: Math.abs,
+    acos: Math.acos,
+    acosh: Math.acosh,
+    asin: Math.asin,
+    asinh: Math.asinh,
+    atan: Math.atan,
+    atanh: Math.atanh,
+    ceil: Math.ceil,
+    cos: Math.cos,
+    cosh: Math.cosh,
+    deg: math.deg,
+    exp: Math.exp,
+    floor: Math.floor,
+    ln: Math.log,
+    log10: Math.log10,
+    log2: Math.log2,
+    rad: math.rad,
+    sgn: math.sgn,
+    sin: Math.sin,
+    sinh: Math.sinh,
+    sqrt: Math.sqrt,
+    tan: Math.tan,
+    tanh: Math.tanh,
+  }).map(([name, compute]) => [name, point(math.ofFloat(compute))] as const),
+  ...Object.entries({
+    day_of_month: date.dayOfMonth,
+    day_of_week: date.dayOfWeek,
+    day_of_year: date.dayOfYear,
+    days_in_month: date.daysInMonth,
+    hour: date.hour,
+    minute: date.minute,
+    month: date.month,
+    year: date.year,
+  }).map(
+    ([name, compute]) => [name, point(math.ofFloat(compute), { ofTimeByDefault: true })] as const,
+  ),
+  ['clamp', point(math.clamp)],
+  ['clamp_max', point(math.clampMax)],
+  ['clamp_min', point(math.clampMin)],
+  ['round', point(math.round)],
+]);
+
+function range(
+  kernel: RangeKernel,
+  { keepsName = false, readsStartTimes = false }: Partial<RangeFunction> = {},
+): RangeFunction {
+  return { kernel, keepsName, readsStartTimes };
 }
 
-/** What a kernel may need for its annotations. */
-export interface KernelContext {
-  readonly annotations: Annotations;
-  /** `__name__` of the series at hand, for texts that mention it. */
-  metricName: string;
-  /** Position of the function's first range or vector argument. */
-  readonly argPosition: PositionRange;
-  readonly callPosition: PositionRange;
+function point(
+  kernel: PointKernel,
+  { drops = 'metadata', ofTimeByDefault = false }: Partial<PointFunction> = {},
+): PointFunction {
+  return { kernel, drops, ofTimeByDefault };
 }
-
-/** `rate`, `sum_over_time` …: a series' window to at most one sample. */
-export type RangeKernel = (
-  window: RangeWindow,
-  result: KernelResult,
-  context: KernelContext,
-) => void;
-
-/** `abs`, `round`, `histogram_count` …: changes a series' column in place, step by step. */
-export type PointKernel = (
-  column: StepColumn,
-  /** One column of values a scalar argument, over the same steps. */
-  args: readonly Float64Array[],
-  context: KernelContext,
-) => void;
