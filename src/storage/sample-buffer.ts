@@ -1,5 +1,5 @@
 import type { FloatHistogram } from '#/model/histogram.ts';
-import { halvesOf } from '#/model/stale.ts';
+import { halvesOf, isStale, setStale } from '#/model/stale.ts';
 
 /**
  * The samples of one series as columns, in strictly increasing time order. One buffer is reused for
@@ -46,10 +46,12 @@ export class SampleBuffer {
     }
   }
 
+  /** A stale marker gets its true bits even if the number on its way here has lost one. */
   pushFloat(time: number, value: number): void {
     this.reserve(1);
     this.times[this.length] = time;
     this.values[this.length] = value;
+    if (value !== value && isStale(this.halves, this.length)) setStale(this.halves, this.length);
     if (this.histograms !== undefined) this.histograms[this.length] = undefined;
     this.length++;
   }
