@@ -79,22 +79,9 @@ export class ByteReader {
   /** @throws CorruptionError too if the value does not fit a number exactly (2^53 and more). */
   uvarint(): number {
     const start = this.#offset;
-    const bytes = this.#bytes;
-    let value = 0;
-    let scale = 1;
-    for (let at = start; at < this.#end && at < start + 8; at++) {
-      const byte = bytes[at]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) break;
-        this.#offset = at + 1;
-        return value;
-      }
-      scale *= 0x80;
-    }
-    const exact = this.uvarint64();
-    if (exact <= MAX_SAFE) return Number(exact);
-    throw this.error('uvarint below 2^53', `${exact}`, start);
+    const value = this.#exactUvarint();
+    if (value >= 0) return value;
+    throw this.error('uvarint below 2^53', `${this.uvarint64()}`, start);
   }
 
   /** A `uvarint()` that must fit 32 bits. */
@@ -108,6 +95,8 @@ export class ByteReader {
   /** Zig-zag coded. @throws CorruptionError too if the value does not fit a number exactly. */
   varint(): number {
     const start = this.#offset;
+    const zigzag = this.#exactUvarint();
+    if (zigzag >= 0) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
     const value = this.varint64();
     if (value <= MAX_SAFE && value >= -MAX_SAFE) return Number(value);
     throw this.error('varint between -2^53 and 2^53', `${value}`, start);
@@ -140,6 +129,25 @@ export class ByteReader {
     return new CorruptionError(
       `${this.#what} at offset ${this.#base + at}: found ${got}, expected ${want}`,
     );
+  }
+
+  /** A uvarint below 2^53, or -1 without moving where it is larger, longer than 8 bytes or cut off. */
+  #exactUvarint(): number {
+    const bytes = this.#bytes;
+    const last = Math.min(this.#end, this.#offset + 8);
+    let value = 0;
+    let scale = 1;
+    for (let at = this.#offset; at < last; at++) {
+      const byte = bytes[at]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) return -1;
+        this.#offset = at + 1;
+        return value;
+      }
+      scale *= 0x80;
+    }
+    return -1;
   }
 
   #advance(length: number, want: string): number {

@@ -1,0 +1,134 @@
+import { assert } from '#/lib/errors.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { ChunkEncoding, decodeChunk } from './chunk.ts';
+import type { TimedChunk } from './chunk.ts';
+import { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
+import type { HistogramFlag } from './chunk/histogram-layout.ts';
+import { XorEncoder } from './chunk/xor.ts';
+
+export { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
+export { HistogramFlag } from './chunk/histogram-layout.ts';
+export { XorEncoder } from './chunk/xor.ts';
+
+/** Samples a chunk has at most wherever Prometheus or Thanos writes chunks anew. */
+export const SAMPLES_PER_CHUNK = 120;
+
+export interface EncodeOptions {
+  /** Default `SAMPLES_PER_CHUNK`; at most 65535. */
+  readonly samplesPerChunk?: number;
+  /** Default: integer histograms (encoding 2) wherever all counts of one are whole numbers. */
+  readonly floatHistograms?: boolean;
+}
+
+/**
+ * Encodes samples `[from, to)` of the buffer as XOR and histogram chunks (1, 2, 3), dropping start
+ * timestamps. A chunk ends when it is full, when the type of sample changes and where a histogram
+ * does not fit the chunk (a counter reset, another schema).
+ */
+export function encodeSamples(
+  samples: SampleBuffer,
+  options: EncodeOptions = {},
+  from = 0,
+  to = samples.length,
+): TimedChunk[] {
+  const chunks: TimedChunk[] = [];
+  const limit = options.samplesPerChunk ?? SAMPLES_PER_CHUNK;
+  let open: OpenChunk | undefined;
+  for (let i = from; i < to; i++) {
+    const time = samples.times[i]!;
+    const histogram = samples.histograms?.[i];
+    const encoding = encodingOf(histogram, options);
+    if (open?.encoding !== encoding || open.encoder.sampleCount >= limit) {
+      const previous: OpenChunk | undefined = open?.encoding === encoding ? open : undefined;
+      if (open !== undefined) chunks.push(close(open));
+      open = openChunk(encoding, time, flagAfter(previous, histogram));
+    }
+    const refusal = append(open, samples, i, histogram);
+    if (refusal !== undefined) {
+      chunks.push(close(open));
+      open = openChunk(encoding, time, refusal);
+      append(open, samples, i, histogram);
+    }
+    open.maxt = time;
+  }
+  if (open !== undefined) chunks.push(close(open));
+  return chunks;
+}
+
+/**
+ * The chunk in encodings that every StoreAPI peer knows: XOR2 and the histograms with start
+ * timestamps are written anew without them (4, 5, 6 become 1, 2, 3), everything else stays as it is.
+ * @throws CorruptionError if a chunk that must be written anew is damaged.
+ */
+export function toWireChunks(chunk: TimedChunk): TimedChunk[] {
+  const { encoding } = chunk;
+  if (
+    encoding !== ChunkEncoding.Xor2 &&
+    encoding !== ChunkEncoding.HistogramSt &&
+    encoding !== ChunkEncoding.FloatHistogramSt
+  ) {
+    return [chunk];
+  }
+  const samples = new SampleBuffer(256);
+  decodeChunk(chunk, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, samples);
+  return encodeSamples(samples, {
+    samplesPerChunk: 0xffff,
+    floatHistograms: encoding === ChunkEncoding.FloatHistogramSt,
+  });
+}
+
+type OpenChunk = { readonly mint: number; maxt: number } & (
+  | { readonly encoding: typeof ChunkEncoding.Xor; readonly encoder: XorEncoder }
+  | {
+      readonly encoding: typeof ChunkEncoding.Histogram | typeof ChunkEncoding.FloatHistogram;
+      readonly encoder: HistogramEncoder;
+    }
+);
+
+function encodingOf(
+  histogram: FloatHistogram | undefined,
+  options: EncodeOptions,
+): OpenChunk['encoding'] {
+  if (histogram === undefined) return ChunkEncoding.Xor;
+  const float = options.floatHistograms ?? !isIntegerHistogram(histogram);
+  return float ? ChunkEncoding.FloatHistogram : ChunkEncoding.Histogram;
+}
+
+function openChunk(
+  encoding: OpenChunk['encoding'],
+  mint: number,
+  flag: HistogramFlag | undefined,
+): OpenChunk {
+  if (encoding === ChunkEncoding.Xor)
+    return { mint, maxt: mint, encoding, encoder: new XorEncoder() };
+  const encoder = new HistogramEncoder(encoding === ChunkEncoding.FloatHistogram, flag);
+  return { mint, maxt: mint, encoding, encoder };
+}
+
+function flagAfter(
+  previous: OpenChunk | undefined,
+  histogram: FloatHistogram | undefined,
+): HistogramFlag | undefined {
+  if (previous === undefined || previous.encoding === ChunkEncoding.Xor) return undefined;
+  return histogram && previous.encoder.flagAfter(histogram);
+}
+
+function append(
+  open: OpenChunk,
+  samples: SampleBuffer,
+  index: number,
+  histogram: FloatHistogram | undefined,
+): HistogramFlag | undefined {
+  const time = samples.times[index]!;
+  if (open.encoding === ChunkEncoding.Xor) {
+    open.encoder.append(time, samples.halves[2 * index + 1]!, samples.halves[2 * index]!);
+    return undefined;
+  }
+  assert(histogram !== undefined, 'a histogram chunk takes histograms');
+  return open.encoder.append(time, histogram);
+}
+
+function close({ encoding, encoder, mint, maxt }: OpenChunk): TimedChunk {
+  return { encoding, data: encoder.toBytes(), mint, maxt };
+}
