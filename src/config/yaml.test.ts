@@ -89,7 +89,7 @@ describe('parseYaml()', () => {
     );
     fails(
       'type: S3\nconfig:\n  timeout: 5 minutes\n',
-      'line 3, column 12: "config.timeout" is "5 minutes": not a valid duration string: "5 minutes"; want a duration such as 30s or 1h30m',
+      'line 3, column 12: "config.timeout" is "5 minutes": unknown unit " minutes" in duration "5 minutes"; want a duration such as 30s or 1h30m',
     );
     fails(
       'type: S3\nconfig:\n  max_retries: -1\n',

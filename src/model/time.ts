@@ -23,12 +23,26 @@ export function parseDuration(text: string): number {
   if (text === '0') return 0;
   if (text === '') throw new BadInputError('empty duration string');
   const match = DURATION.exec(text);
-  if (match === null) throw new BadInputError(`not a valid duration string: "${text}"`);
+  if (match === null) throw new BadInputError(whyNoDuration(text));
   let total = 0;
   for (const [i, unitMs] of Object.values(UNITS_MS).entries())
     total += Number(match[i + 1] ?? 0) * unitMs;
-  if (total * 1e6 > 2 ** 63) throw new BadInputError('duration out of range');
+  // Upstream counts nanoseconds in 63 bits.
+  if (total > 9_223_372_036_854) throw new BadInputError('duration out of range');
   return total;
+}
+
+/** The first thing wrong, reading from the left: an unknown unit, or units out of order. */
+function whyNoDuration(text: string): string {
+  let last = -1;
+  const units = Object.keys(UNITS_MS);
+  for (const [, unit] of text.matchAll(/\d+(\D*)/g)) {
+    const order = units.indexOf(unit!);
+    if (order < 0 && unit !== '') return `unknown unit "${unit}" in duration "${text}"`;
+    if (order <= last || !/^\d/.test(text)) break;
+    last = order;
+  }
+  return `not a valid duration string: "${text}"`;
 }
 
 /** The shortest Prometheus form of a duration: `1h30m`, `1d`, `0s`. Years and weeks only when they divide it. */

@@ -75,8 +75,16 @@ export type AtModifier =
  * `promql-duration-expr`). Plain durations are `literal`s.
  */
 export type DurationExpression =
-  | (Node & { readonly kind: 'literal'; readonly ms: number })
-  | (Node & { readonly kind: 'step' | 'range' })
+  | (Node & {
+      readonly kind: 'literal';
+      /** Whole milliseconds: what the duration means where it stands alone. */
+      readonly ms: number;
+      /** As written, for arithmetic, which is done in seconds, and for the printer. */
+      readonly seconds: number;
+      /** Written with units (`5m`), not as a number of seconds. */
+      readonly isDuration: boolean;
+    })
+  | (Node & { readonly kind: 'step' | 'range'; readonly wrapped: boolean })
   | (Node & {
       readonly kind: 'unary';
       readonly operator: '+' | '-';

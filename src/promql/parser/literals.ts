@@ -1,0 +1,80 @@
+import { quote } from '#/model/labels.ts';
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+};
+
+/**
+ * The value of a string token, which the lexer has checked. `\x` and octal escapes are bytes:
+ * together they may spell a character in UTF-8, and those that do not become U+FFFD.
+ */
+export function unquote(token: string): string {
+  const body = token.slice(1, -1);
+  if (token[0] === '`' || !body.includes('\\')) return body;
+  let value = '';
+  let bytes: number[] = [];
+  const flush = () => {
+    if (bytes.length > 0) value += new TextDecoder().decode(new Uint8Array(bytes));
+    bytes = [];
+  };
+  for (const [piece] of body.matchAll(/\\x..|\\u.{4}|\\U.{8}|\\[0-7]{3}|\\.|[^\\]+/gs)) {
+    const byte = byteOf(piece);
+    if (byte !== undefined) bytes.push(byte);
+    else {
+      flush();
+      value += plainPiece(piece);
+    }
+  }
+  flush();
+  return value;
+}
+
+function byteOf(piece: string): number | undefined {
+  if (piece.startsWith(String.raw`\x`)) return Number.parseInt(piece.slice(2), 16);
+  return /^\\[0-7]{3}$/.test(piece) ? Number.parseInt(piece.slice(1), 8) : undefined;
+}
+
+function plainPiece(piece: string): string {
+  if (!piece.startsWith('\\')) return piece;
+  const escape = piece[1]!;
+  if (escape === 'u' || escape === 'U') {
+    return String.fromCodePoint(Number.parseInt(piece.slice(2), 16));
+  }
+  return ESCAPES[escape] ?? escape;
+}
+
+/** What a number token is worth, or the reason why it is none as Go's strconv words it. */
+export function parseNumber(text: string): number | string {
+  const integer = parseInteger(text);
+  if (integer !== undefined) return integer;
+  const isWord = /^(inf|nan)$/i.test(text);
+  if (isWord) return text.toLowerCase() === 'inf' ? Number.POSITIVE_INFINITY : Number.NaN;
+  // An underscore stands between two digits, nowhere else.
+  const plain = text.replaceAll(/(?<=\d)_(?=\d)/g, '');
+  if (!/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain)) return failure(text, 'invalid syntax');
+  const value = Number(plain);
+  return Number.isFinite(value) ? value : failure(text, 'value out of range');
+}
+
+/** Hexadecimal, octal (with a leading zero) or decimal, up to 2^63 − 1. */
+function parseInteger(text: string): number | undefined {
+  const digits = text.replaceAll('_', '').toLowerCase();
+  if (/^0x(_?[\da-f])+$/i.test(text)) return within63Bits(BigInt(digits));
+  if (/^0(_?[0-7])+$/.test(text)) return within63Bits(BigInt(`0o${digits}`));
+  if (/^(0|[1-9](_?\d)*)$/.test(text)) return within63Bits(BigInt(digits));
+  return undefined;
+}
+
+function within63Bits(value: bigint): number | undefined {
+  return value < 1n << 63n ? Number(value) : undefined;
+}
+
+function failure(text: string, reason: string): string {
+  return `error parsing number: strconv.ParseFloat: parsing ${quote(text)}: ${reason}`;
+}
