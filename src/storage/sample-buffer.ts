@@ -1,5 +1,5 @@
 import type { FloatHistogram } from '#/model/histogram.ts';
-import { halvesOf, isStale, setStale } from '#/model/stale.ts';
+import { halvesOf, isStale, isStaleNaN, setStale } from '#/model/stale.ts';
 
 /**
  * The samples of one series as columns, in strictly increasing time order. One buffer is reused for
@@ -56,6 +56,12 @@ export class SampleBuffer {
     this.length++;
   }
 
+  /** Whether the sample is a stale marker, of a float or of a histogram. */
+  isStaleAt(index: number): boolean {
+    const histogram = this.histograms?.[index];
+    return histogram === undefined ? isStale(this.halves, index) : isStaleNaN(histogram.sum);
+  }
+
   pushHistogram(time: number, histogram: FloatHistogram): void {
     this.reserve(1);
     this.times[this.length] = time;
@@ -89,6 +95,21 @@ export class SampleBuffer {
     if (startTime !== 0 || this.startTimes !== undefined) {
       this.setStartTime(this.length - 1, startTime);
     }
+  }
+
+  /** Copies samples `[from, end)` of `other` to the end of this buffer, bit for bit. */
+  pushRange(other: SampleBuffer, from: number, end: number): void {
+    if (other.histograms !== undefined || other.startTimes !== undefined) {
+      for (let i = from; i < end; i++) this.pushFrom(other, i);
+      return;
+    }
+    const start = this.length;
+    this.reserve(end - from);
+    this.times.set(other.times.subarray(from, end), start);
+    this.halves.set(other.halves.subarray(2 * from, 2 * end), 2 * start);
+    this.length = start + end - from;
+    this.histograms?.fill(undefined, start, this.length);
+    this.startTimes?.fill(0, start, this.length);
   }
 }
 
