@@ -1,5 +1,6 @@
 import type { Clock } from '#/lib/clock.ts';
 import { messageOf } from '#/lib/errors.ts';
+import { Labels } from '#/model/labels.ts';
 import { QueryClient } from './client.ts';
 import type { Answer, AnswerSeries } from './client.ts';
 import { isInGap } from './gaps.ts';
@@ -291,8 +292,8 @@ function trueMaxRate(series: AnswerSeries): number {
 /** An answer as a text that is equal for equal answers; what only the querier adds is left out. */
 function canonical({ series }: Answer): string {
   const lines = series.map(({ metric, values }) => {
-    const own = Object.entries(metric).filter(([name]) => name !== 'replica' && name !== 'cluster');
-    return JSON.stringify([own.sort(), values]);
+    const own = Labels.fromObject(metric).without(new Set(['cluster', 'replica']));
+    return `${own.toString()} ${JSON.stringify(values)}`;
   });
   return lines.sort().join('\n');
 }
