@@ -7,8 +7,8 @@ import { test } from 'node:test';
 const layers = [
   ['lib'],
   ['model'],
-  ['config', 'telemetry'],
-  ['storage', 'proto', 'http', 'grpc'],
+  ['config', 'telemetry', 'proto'],
+  ['storage', 'http', 'grpc'],
   ['tsdb', 'promql', 'dedup', 'objstore', 'cache', 'discovery'],
   ['blocks', 'downsample'],
   ['storeapi'],
