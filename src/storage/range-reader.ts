@@ -1,0 +1,27 @@
+import type { Disk } from '#/lib/disk.ts';
+import { NotFoundError } from '#/lib/errors.ts';
+
+/** Immutable bytes that are read piece by piece: a file, an object in a bucket, memory. */
+export interface RangeReader {
+  readonly sizeBytes: number;
+  /** Exactly `length` bytes from `offset`, or fewer where the bytes end. */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** Bytes in memory. What is read are views. */
+export function memoryRangeReader(bytes: Uint8Array): RangeReader {
+  return {
+    sizeBytes: bytes.length,
+    read: (offset, length) => Promise.resolve(bytes.subarray(offset, offset + length)),
+  };
+}
+
+/** @throws NotFoundError if there is no such file. */
+export async function fileRangeReader(disk: Disk, path: string): Promise<RangeReader> {
+  const stat = await disk.stat(path);
+  if (stat?.kind !== 'file') throw new NotFoundError(`${path}: no such file`);
+  return {
+    sizeBytes: stat.sizeBytes,
+    read: (offset, length) => disk.readRange(path, offset, length),
+  };
+}

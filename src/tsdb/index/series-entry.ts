@@ -1,0 +1,140 @@
+import { ByteReader } from '#/lib/byte-reader.ts';
+import type { ByteWriter } from '#/lib/byte-writer.ts';
+import { crc32c } from '#/lib/crc32c.ts';
+import { Labels } from '#/model/labels.ts';
+import { checkCrc } from './section.ts';
+
+/** A chunk as the index knows it. Times are those of its first and last sample. */
+export interface ChunkMeta {
+  readonly mint: number;
+  readonly maxt: number;
+  /** Segment and offset, see chunk-segment.ts. */
+  readonly ref: number;
+}
+
+/** Entries of version 2 and later begin at multiples of this; the number of a series counts in it. */
+export const SERIES_ALIGNMENT = 16;
+
+/**
+ * The entry of one series, decoded into columns that are reused from entry to entry: only the first
+ * `labelCount · 2` and `chunkCount` values count.
+ *
+ *     labels <uvarint> | (name, value <uvarint symbols>) per label
+ *     | chunks <uvarint> | mint <varint> | maxt - mint <uvarint> | ref <uvarint>
+ *     | (mint - last maxt <uvarint> | maxt - mint <uvarint> | ref - last ref <varint>) per further chunk
+ *
+ * Format: tsdb/docs/format/index.md in Prometheus.
+ */
+export class SeriesEntry {
+  /** Symbols of name and value in turn. */
+  readonly symbols: number[] = [];
+  labelCount = 0;
+  readonly mints: number[] = [];
+  readonly maxts: number[] = [];
+  readonly refs: number[] = [];
+  chunkCount = 0;
+
+  /** Decodes the body of an entry. @throws CorruptionError if it ends early or its numbers overflow. */
+  decode(body: Uint8Array, base = 0): void {
+    const reader = new ByteReader(body, 0, 'index series entry', base);
+    this.#decodeLabels(reader);
+    this.#decodeChunks(reader);
+  }
+
+  labels(lookup: (symbol: number) => string): Labels {
+    const flat: string[] = [];
+    for (let i = 0; i < 2 * this.labelCount; i += 2) {
+      const value = lookup(this.symbols[i + 1]!);
+      if (value !== '') flat.push(lookup(this.symbols[i]!), value);
+    }
+    return Labels.fromSortedFlat(flat);
+  }
+
+  /** The chunks that have a part in `[mint, maxt]`. */
+  chunksIn(mint: number, maxt: number): ChunkMeta[] {
+    const chunks: ChunkMeta[] = [];
+    for (let i = 0; i < this.chunkCount; i++) {
+      if (this.mints[i]! > maxt) break;
+      if (this.maxts[i]! < mint) continue;
+      chunks.push({ mint: this.mints[i]!, maxt: this.maxts[i]!, ref: this.refs[i]! });
+    }
+    return chunks;
+  }
+
+  #decodeLabels(reader: ByteReader): void {
+    this.labelCount = reader.uvarint();
+    if (this.labelCount * 2 > reader.remaining) {
+      throw reader.error('a count of labels that fits the entry', `${this.labelCount}`);
+    }
+    for (let i = 0; i < 2 * this.labelCount; i++) this.symbols[i] = reader.uvarint();
+  }
+
+  #decodeChunks(reader: ByteReader): void {
+    this.chunkCount = reader.uvarint();
+    if (this.chunkCount * 3 > reader.remaining) {
+      throw reader.error('a count of chunks that fits the entry', `${this.chunkCount}`);
+    }
+    let maxt = 0;
+    let ref = 0;
+    for (let i = 0; i < this.chunkCount; i++) {
+      const mint = i === 0 ? reader.varint() : maxt + reader.uvarint();
+      maxt = mint + reader.uvarint();
+      ref = i === 0 ? reader.uvarint() : ref + reader.varint();
+      this.mints[i] = mint;
+      this.maxts[i] = maxt;
+      this.refs[i] = ref;
+    }
+  }
+}
+
+/**
+ * The body of the entry at `offset` of `bytes`, checked: `length <uvarint> | body | crc32c of the body
+ * <4 bytes>`. `undefined` if `bytes` end before the entry does; `base` is the file offset of `bytes`.
+ * @throws CorruptionError if the checksum differs.
+ */
+export function readSeriesBody(
+  bytes: Uint8Array,
+  offset: number,
+  base: number,
+): Uint8Array | undefined {
+  const reader = new ByteReader(bytes, offset, 'index series entry', base);
+  if (!endsInside(bytes, offset)) return undefined;
+  const length = reader.uvarint32();
+  if (length + 4 > reader.remaining) return undefined;
+  const body = reader.bytes(length);
+  checkCrc(body, reader.uint32(), 'index series entry', base + offset);
+  return body;
+}
+
+/** Whether the uvarint at `offset` ends before the bytes do. */
+function endsInside(bytes: Uint8Array, offset: number): boolean {
+  const last = Math.min(bytes.length, offset + 5);
+  for (let at = offset; at < last; at++) if (bytes[at]! < 0x80) return true;
+  return last === offset + 5;
+}
+
+/** Appends an entry; `symbols` has name and value of each label in turn. */
+export function writeSeriesEntry(
+  writer: ByteWriter,
+  scratch: ByteWriter,
+  symbols: readonly number[],
+  chunks: readonly ChunkMeta[],
+): void {
+  scratch.clear();
+  scratch.uvarint(symbols.length / 2);
+  for (const symbol of symbols) scratch.uvarint(symbol);
+  scratch.uvarint(chunks.length);
+  let previous: ChunkMeta | undefined;
+  for (const chunk of chunks) {
+    if (previous === undefined) scratch.varint(chunk.mint);
+    else scratch.uvarint(chunk.mint - previous.maxt);
+    scratch.uvarint(chunk.maxt - chunk.mint);
+    if (previous === undefined) scratch.uvarint(chunk.ref);
+    else scratch.varint(chunk.ref - previous.ref);
+    previous = chunk;
+  }
+  const body = scratch.written();
+  writer.uvarint(body.length);
+  writer.bytes(body);
+  writer.uint32(crc32c(body));
+}
