@@ -26,8 +26,10 @@ export interface Disk {
   readRange(path: string, offset: number, length: number): Promise<Uint8Array>;
   /** Creates or replaces the file, its directory included; the bytes are on the medium when it resolves. */
   write(path: string, bytes: Uint8Array): Promise<void>;
-  /** Adds to the end of the file, creating it if it is missing. Not durable by itself. */
+  /** Adds to the end of the file, creating it if it is missing. Durable only after `sync`. */
   append(path: string, bytes: Uint8Array): Promise<void>;
+  /** The bytes of the file are on the medium when it resolves. */
+  sync(path: string): Promise<void>;
   /** Replaces `to` in one step; both are on one file system. */
   rename(from: string, to: string): Promise<void>;
   /** A second name for the same bytes. */
@@ -86,6 +88,11 @@ export const nodeDisk: Disk = {
   },
 
   append: (path, bytes) => fs.appendFile(path, bytes),
+
+  async sync(path) {
+    await using file = await fs.open(path, 'r+');
+    await file.sync();
+  },
 
   async rename(from, to) {
     await fs.rename(from, to);
