@@ -59,3 +59,17 @@ function exponentOf(digits: string): number {
 function goExponent(digits: string): string {
   return digits.replace(/e([+-])(\d)$/, 'e$10$2');
 }
+
+/** As Go's strconv formats with `'f', -1`: the shortest digits, never an exponent. */
+export function formatPlain(value: number): string {
+  const special = formatSpecial(value);
+  if (special !== undefined) return special;
+  const [digits, exponent] = value.toExponential().split('e');
+  const [whole, fraction = ''] = digits!.replace('-', '').split('.');
+  const point = Number(exponent) + 1;
+  const all = whole! + fraction;
+  const sign = value < 0 ? '-' : '';
+  if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${all}`;
+  if (point >= all.length) return sign + all.padEnd(point, '0');
+  return `${sign}${all.slice(0, point)}.${all.slice(point)}`;
+}

@@ -194,6 +194,8 @@ const escapes = new Map([
 function escapeUnprintable(char: string): string {
   if (/[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(char)) return char;
   const code = char.codePointAt(0)!;
+  // A byte that was no UTF-8 travels as a lone surrogate.
+  if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
   if (code < 0x80) return `\\x${code.toString(16).padStart(2, '0')}`;
   if (code < 0x10000) return `\\u${code.toString(16).padStart(4, '0')}`;
   return `\\U${code.toString(16).padStart(8, '0')}`;

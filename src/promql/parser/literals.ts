@@ -12,7 +12,8 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /**
  * The value of a string token, which the lexer has checked. `\x` and octal escapes are bytes:
- * together they may spell a character in UTF-8, and those that do not become U+FFFD.
+ * together they may spell a character in UTF-8. Those that do not become lone surrogates U+DC80 to
+ * U+DCFF, so the value is not well-formed (`isWellFormed()`) and equals no text that is.
  */
 export function unquote(token: string): string {
   const body = token.slice(1, -1);
@@ -20,7 +21,7 @@ export function unquote(token: string): string {
   let value = '';
   let bytes: number[] = [];
   const flush = () => {
-    if (bytes.length > 0) value += new TextDecoder().decode(new Uint8Array(bytes));
+    value += decodeBytes(bytes);
     bytes = [];
   };
   for (const [piece] of body.matchAll(/\\x..|\\u.{4}|\\U.{8}|\\[0-7]{3}|\\.|[^\\]+/gs)) {
@@ -33,6 +34,32 @@ export function unquote(token: string): string {
   }
   flush();
   return value;
+}
+
+function decodeBytes(bytes: readonly number[]): string {
+  let text = '';
+  for (let i = 0; i < bytes.length;) {
+    const length = sequenceLength(bytes[i]!);
+    const char = decodeStrictly(bytes.slice(i, i + length));
+    text += char ?? String.fromCharCode(0xdc00 + bytes[i]!);
+    i += char === undefined ? 1 : length;
+  }
+  return text;
+}
+
+/** How long the UTF-8 sequence that `lead` begins should be. */
+function sequenceLength(lead: number): number {
+  if (lead < 0xc0) return 1;
+  if (lead < 0xe0) return 2;
+  return lead < 0xf0 ? 3 : 4;
+}
+
+function decodeStrictly(bytes: readonly number[]): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(new Uint8Array(bytes));
+  } catch {
+    return undefined;
+  }
 }
 
 function byteOf(piece: string): number | undefined {
