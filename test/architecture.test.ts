@@ -95,11 +95,13 @@ test('nothing below components reaches for the clock, randomness or the file sys
 function isPureNode(target: string): boolean {
   return [
     'node:buffer',
+    'node:crypto',
     'node:stream',
     'node:assert',
     'node:assert/strict',
     'node:zlib',
     'node:util',
+    'node:path',
   ].includes(target);
 }
 

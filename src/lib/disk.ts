@@ -11,6 +11,8 @@ export interface FileStat {
   readonly kind: 'file' | 'directory';
   readonly sizeBytes: number;
   readonly modifiedMs: number;
+  /** The same for every name of one file, different for any two files that exist at once. */
+  readonly inode: number;
 }
 
 /**
@@ -28,16 +30,18 @@ export interface Disk {
   write(path: string, bytes: Uint8Array): Promise<void>;
   /** Adds to the end of the file, creating it if it is missing. Durable only after `sync`. */
   append(path: string, bytes: Uint8Array): Promise<void>;
-  /** The bytes of the file are on the medium when it resolves. */
+  /** Resolves when what was written to the file, or the names in the directory, are on the medium. */
   sync(path: string): Promise<void>;
   /** Replaces `to` in one step; both are on one file system. */
   rename(from: string, to: string): Promise<void>;
-  /** A second name for the same bytes. */
+  /** A second name for the same bytes; fails with `code: 'EEXIST'` if `to` is taken. */
   link(from: string, to: string): Promise<void>;
   /** Creates the directory and its parents; an existing one is fine. */
   makeDirectory(path: string): Promise<void>;
   /** Removes a file or a whole directory; a missing one is fine. */
   remove(path: string): Promise<void>;
+  /** Removes the directory if nothing is in it; says whether it is gone. */
+  removeEmptyDirectory(path: string): Promise<boolean>;
 }
 
 export const nodeDisk: Disk = {
@@ -48,6 +52,7 @@ export const nodeDisk: Disk = {
         kind: stat.isDirectory() ? 'directory' : 'file',
         sizeBytes: stat.size,
         modifiedMs: stat.mtimeMs,
+        inode: stat.ino,
       };
     } catch (thrown) {
       if (isMissing(thrown)) return undefined;
@@ -89,14 +94,11 @@ export const nodeDisk: Disk = {
 
   append: (path, bytes) => fs.appendFile(path, bytes),
 
-  async sync(path) {
-    await using file = await fs.open(path, 'r+');
-    await file.sync();
-  },
+  sync: syncPath,
 
   async rename(from, to) {
     await fs.rename(from, to);
-    await syncDirectory(dirname(to));
+    await syncPath(dirname(to)); // A rename is durable only once the directory that holds the name is.
   },
 
   link: (from, to) => fs.link(from, to),
@@ -106,15 +108,34 @@ export const nodeDisk: Disk = {
   },
 
   remove: (path) => fs.rm(path, { recursive: true, force: true }),
+
+  async removeEmptyDirectory(path) {
+    try {
+      await fs.rmdir(path);
+      return true;
+    } catch (thrown) {
+      if (isMissing(thrown)) return true;
+      if (hasCode(thrown, 'ENOTEMPTY') || hasCode(thrown, 'EEXIST')) return false;
+      throw thrown;
+    }
+  },
 };
 
 /** Whether `thrown` says that a file does not exist. */
 export function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
+  return hasCode(thrown, 'ENOENT');
 }
 
-/** A rename is durable only once the directory that holds the name is. */
-async function syncDirectory(path: string): Promise<void> {
-  await using directory = await fs.open(path, 'r');
-  await directory.sync();
+/** Whether `thrown` says that a name is taken already. */
+export function isTaken(thrown: unknown): boolean {
+  return hasCode(thrown, 'EEXIST');
+}
+
+function hasCode(thrown: unknown, code: string): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === code;
+}
+
+async function syncPath(path: string): Promise<void> {
+  await using file = await fs.open(path, 'r');
+  await file.sync();
 }

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { systemClock } from '#/lib/clock.ts';
+import { nodeDisk } from '#/lib/disk.ts';
+import { BadInputError } from '#/lib/errors.ts';
+import { FaultAt } from '#/lib/faults.ts';
+import { ManualClock } from '#/lib/manual-clock.ts';
+import { MemoryDisk } from '#/lib/memory-disk.ts';
+import { seededRandom, systemRandom } from '#/lib/random.ts';
+import { FilesystemBucket } from './filesystem.ts';
+import { bucketSuite, names } from './testing/bucket-suite.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'bucket-'));
+after(() => rm(root, { recursive: true }));
+
+const onDisk = { disk: nodeDisk, clock: systemClock, random: systemRandom };
+let directories = 0;
+bucketSuite('FilesystemBucket', {
+  open: () => Promise.resolve(new FilesystemBucket(join(root, String(directories++)), onDisk)),
+  flatNames: false,
+  listed: 200,
+});
+bucketSuite('FilesystemBucket on a disk in memory', {
+  open: () => Promise.resolve(new FilesystemBucket('/data', { ...onDisk, disk: new MemoryDisk() })),
+  flatNames: false,
+  listed: 50,
+});
+
+describe('FilesystemBucket', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  const inMemory = () => {
+    const clock = new ManualClock(1_000_000_000);
+    const disk = new MemoryDisk({ clock });
+    const bucket = new FilesystemBucket('/data', { disk, clock, random: seededRandom(1) });
+    return { bucket, disk, clock };
+  };
+
+  test('keeps names inside its directory', async () => {
+    const { bucket } = inMemory();
+    for (const name of [
+      '',
+      '/etc/passwd',
+      '../x',
+      'a/../../x',
+      'a//b',
+      './a',
+      'a\0b',
+      'a\\..\\b',
+    ]) {
+      await assert.rejects(bucket.upload(name, bytes('x')), BadInputError, name);
+      await assert.rejects(bucket.read(name), BadInputError);
+      await assert.rejects(bucket.remove(name), BadInputError);
+    }
+    await assert.rejects(Array.fromAsync(bucket.list('../')), BadInputError);
+    await assert.rejects(bucket.upload('.hindsight-tmp/x', bytes('x')), BadInputError);
+  });
+
+  test('hides directories without files and never removes a directory for an object', async () => {
+    const { bucket, disk } = inMemory();
+    await disk.makeDirectory('/data/empty/in/empty');
+    await bucket.upload('dir/file', bytes('x'));
+    await bucket.remove('dir');
+    assert.deepEqual(await names(bucket, ''), ['dir/']);
+  });
+
+  test('says that an object cannot be a directory', async () => {
+    const bucket = new FilesystemBucket(join(root, 'nested'), onDisk);
+    await bucket.upload('file', bytes('x'));
+    await assert.rejects(
+      bucket.upload('file/below', bytes('x')),
+      /cannot upload "file\/below": .*; an object cannot be a directory of other objects here$/,
+    );
+  });
+
+  test('shows whole objects only, wherever an upload stops', async () => {
+    for (let at = 0; ; at++) {
+      const { bucket, disk } = inMemory();
+      await bucket.upload('object', bytes('old'));
+      const faults = new FaultAt(at, 'tear', true);
+      disk.faults = faults.plan;
+      await bucket.upload('object', bytes('the new one')).catch(() => undefined);
+      disk.faults = undefined;
+      const found = new TextDecoder().decode(await bucket.read('object'));
+      assert.ok(['old', 'the new one'].includes(found), `${found} after a stop at ${at}`);
+      assert.deepEqual(await names(bucket, '', { recursive: true }), ['object']);
+      if (faults.count <= at) break;
+    }
+  });
+
+  test('removes leftovers of dead processes after a day, and breaks their locks', async () => {
+    const { bucket, disk, clock } = inMemory();
+    await bucket.upload('object', bytes('one'));
+    const version = (await bucket.attributes('object'))!.version;
+    // The process dies at the rename, with the lock in its hands.
+    disk.faults = new FaultAt(7, 'refuse', true).plan;
+    await assert.rejects(bucket.upload('object', bytes('two'), { ifMatch: version }));
+    disk.faults = undefined;
+    assert.ok(disk.paths.some((path) => path.startsWith('/data/.hindsight-tmp/lock-')));
+
+    const retry = bucket.upload('object', bytes('three'), { ifMatch: version });
+    await clock.advance(61_000);
+    await retry;
+    assert.equal(new TextDecoder().decode(await bucket.read('object')), 'three');
+
+    await clock.advance(25 * 3_600_000);
+    await bucket.removeLeftovers();
+    assert.deepEqual(disk.paths, ['/data/object']);
+  });
+});
