@@ -1,9 +1,11 @@
+import type { FloatHistogram } from '#/model/histogram.ts';
 import { changes, resets } from './functions/changes.ts';
 import * as date from './functions/date.ts';
 import type { PointKernel, RangeKernel } from './functions/kernel.ts';
 import * as math from './functions/math.ts';
+import { histogramVariance, ofHistogram } from './functions/native-histogram.ts';
 import * as overTime from './functions/over-time.ts';
-import { delta, increase, rate } from './functions/rate.ts';
+import { delta, idelta, increase, irate, rate } from './functions/rate.ts';
 import { deriv, doubleExponentialSmoothing, predictLinear } from './functions/regression.ts';
 
 export type {
@@ -46,7 +48,9 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map([
   ['deriv', range(deriv)],
   ['double_exponential_smoothing', range(doubleExponentialSmoothing)],
   ['first_over_time', range(overTime.firstOverTime, { keepsName: true })],
+  ['idelta', range(idelta)],
   ['increase', range(increase, { readsStartTimes: true })],
+  ['irate', range(irate, { readsStartTimes: true })],
   ['last_over_time', range(overTime.lastOverTime, { keepsName: true })],
   ['mad_over_time', range(overTime.madOverTime)],
   ['max_over_time', range(overTime.maxOverTime)],
@@ -108,6 +112,13 @@ export const pointFunctions: ReadonlyMap<string, PointFunction> = new Map([
   ['clamp_max', point(math.clampMax)],
   ['clamp_min', point(math.clampMin)],
   ['round', point(math.round)],
+  ...Object.entries({
+    histogram_avg: ({ sum, count }: FloatHistogram) => sum / count,
+    histogram_count: ({ count }: FloatHistogram) => count,
+    histogram_stddev: (histogram: FloatHistogram) => Math.sqrt(histogramVariance(histogram)),
+    histogram_stdvar: histogramVariance,
+    histogram_sum: ({ sum }: FloatHistogram) => sum,
+  }).map(([name, compute]) => [name, point(ofHistogram(compute), { drops: 'name' })] as const),
 ]);
 
 function range(

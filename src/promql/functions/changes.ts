@@ -1,3 +1,4 @@
+import { detectReset, equalHistograms } from '#/model/histogram.ts';
 import { isStartTimeReset } from './counter-start.ts';
 import { setFloat } from './kernel.ts';
 import type { RangeKernel, RangeWindow } from './kernel.ts';
@@ -37,7 +38,9 @@ function countSteps(window: RangeWindow, first: number, test: StepTest): number 
 function isChange({ values, histograms }: RangeWindow, index: number): boolean {
   const before = histograms?.[index - 1];
   const after = histograms?.[index];
-  if (before !== undefined || after !== undefined) return before !== after;
+  if (before !== undefined || after !== undefined) {
+    return before === undefined || after === undefined || !equalHistograms(after, before);
+  }
   const value = values[index]!;
   const previous = values[index - 1]!;
   return value !== previous && (value === value || previous === previous);
@@ -51,5 +54,5 @@ function isReset(window: RangeWindow, index: number): boolean {
     return values[index]! < values[index - 1]! || isStartTimeReset(window, index);
   }
   if (before === undefined || after === undefined) return true;
-  return isStartTimeReset(window, index);
+  return isStartTimeReset(window, index) || detectReset(after, before);
 }

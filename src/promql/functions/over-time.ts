@@ -1,7 +1,10 @@
 import { CompensatedSum } from '#/lib/compensated-sum.ts';
-import { warningTexts } from '../annotation-texts.ts';
+import { HistogramMean, HistogramSum } from '#/model/histogram.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
+import { infoTexts, warningTexts } from '../annotation-texts.ts';
+import { warnMixedBuckets } from './histogram-rate.ts';
 import { setFloat, setHistogram } from './kernel.ts';
-import type { KernelContext, KernelResult, RangeKernel } from './kernel.ts';
+import type { KernelContext, KernelResult, RangeKernel, RangeWindow } from './kernel.ts';
 import { quantileOf } from './quantile.ts';
 import { contentOf, floatsOf, infoIgnoredHistograms, warnMixed } from './window.ts';
 import type { FloatWindow } from './window.ts';
@@ -12,7 +15,7 @@ export const sumOverTime: RangeKernel = (window, result, context) => {
     case 'floats':
       return setFloat(result, sum(window.values, window.from, window.to));
     case 'histograms':
-      return;
+      return accumulate(window, result, context, (first) => new HistogramSum(first));
     case 'mixed':
       return warnMixed(context);
   }
@@ -24,11 +27,32 @@ export const avgOverTime: RangeKernel = (window, result, context) => {
     case 'floats':
       return setFloat(result, mean(window.values, window.from, window.to));
     case 'histograms':
-      return;
+      return accumulate(window, result, context, (first) => new HistogramMean(first));
     case 'mixed':
       return warnMixed(context);
   }
 };
+
+/** Adds up all histograms of a window and passes on what is to be said of that. */
+function accumulate(
+  { histograms, from, to }: RangeWindow,
+  result: KernelResult,
+  context: KernelContext,
+  start: (first: FloatHistogram) => HistogramSum | HistogramMean,
+): void {
+  const { annotations, argPosition } = context;
+  const total = start(histograms![from]!);
+  for (let i = from + 1; i < to; i++) {
+    if (!total.add(histograms![i]!)) return warnMixedBuckets(context);
+  }
+  if (total.counterResetCollision) {
+    annotations.warn(warningTexts.counterResetCollision('aggregation'), argPosition);
+  }
+  if (total.boundsReconciled) {
+    annotations.info(infoTexts.mismatchedCustomBuckets('aggregation'), argPosition);
+  }
+  setHistogram(result, total.result());
+}
 
 export const countOverTime: RangeKernel = (window, result) => {
   setFloat(result, window.to - window.from);

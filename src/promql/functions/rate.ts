@@ -1,5 +1,13 @@
+import { extendedFloatRate, extendedHistogramRate } from './extended-rate.ts';
 import { isStartTimeReset, startsOverlap } from './counter-start.ts';
-import { setFloat } from './kernel.ts';
+import {
+  extrapolationFactor,
+  factorFromStart,
+  secondsOf,
+  startTimeInRange,
+} from './extrapolate.ts';
+import { histogramRate, instantHistogramChange } from './histogram-rate.ts';
+import { setFloat, setHistogram } from './kernel.ts';
 import type { KernelContext, KernelResult, RangeKernel, RangeWindow } from './kernel.ts';
 import { contentOf, warnMixed } from './window.ts';
 
@@ -9,6 +17,10 @@ export const rate = extrapolated({ isCounter: true, isRate: true });
 export const increase = extrapolated({ isCounter: true, isRate: false });
 /** `delta`: last minus first of a gauge, extrapolated. */
 export const delta = extrapolated({ isCounter: false, isRate: false });
+/** `irate`: per-second increase between the last two samples of a counter. */
+export const irate = instantaneous(true);
+/** `idelta`: difference of the last two samples of a gauge. */
+export const idelta = instantaneous(false);
 
 export interface RateKind {
   /** Falls are counter resets, and the counter was never below zero. */
@@ -19,11 +31,16 @@ export interface RateKind {
 
 function extrapolated(kind: RateKind): RangeKernel {
   return (window, result, context) => {
+    const isExtended = window.extension !== 'none';
     switch (contentOf(window)) {
       case 'floats':
-        return floatRate(window, result, context, kind);
+        return isExtended
+          ? extendedFloatRate(window, result, kind)
+          : floatRate(window, result, context, kind);
       case 'histograms':
-        return;
+        return isExtended
+          ? extendedHistogramRate(window, result, context, kind)
+          : histogramRate(window, result, context, kind);
       case 'mixed':
         return warnMixed(context);
     }
@@ -89,63 +106,27 @@ function withResets(change: number, window: RangeWindow, context: KernelContext)
   return change;
 }
 
-export function warnOverlap({ annotations, metricName, argPosition }: KernelContext): void {
+function warnOverlap({ annotations, metricName, argPosition }: KernelContext): void {
   annotations.startTimeOverlap(metricName, argPosition);
 }
 
-/**
- * The start timestamp of the first sample if it lies within the range before that sample: then the
- * counter was zero there, and nothing need be guessed on the left side. 0 when there is none.
- */
-export function startTimeInRange({ times, startTimes, from, rangeStart }: RangeWindow): number {
-  const startTime = startTimes === undefined ? 0 : startTimes[from]!;
-  return startTime > rangeStart && startTime < times[from]! ? startTime : 0;
-}
-
-/** The factor where the range begins at a known zero: only the right side is extrapolated. */
-export function factorFromStart(
-  startTime: number,
-  lastTime: number,
-  intervals: number,
-  firstTime: number,
-  rangeEnd: number,
-): number {
-  const sampled = (lastTime - startTime) / 1000;
-  const average = intervals > 0 ? (lastTime - firstTime) / 1000 / intervals : 0;
-  const toEnd = extension((rangeEnd - lastTime) / 1000, average);
-  return sampled === 0 ? 1 : (sampled + toEnd) / sampled;
-}
-
-/**
- * What the change between the first and last sample is multiplied with to stand for the whole range.
- * A side is extended to the range's end when the gap is below 1.1 average intervals, else by half an
- * interval, and to the left never past where a counter would be zero: `zeroRatio` is its first value
- * divided by its change, Infinity when there is no such point.
- * Source: extrapolatedRate in promql/functions.go of Prometheus.
- */
-export function extrapolationFactor(
-  firstTime: number,
-  lastTime: number,
-  intervals: number,
-  rangeStart: number,
-  rangeEnd: number,
-  zeroRatio: number,
-): number {
-  const sampled = (lastTime - firstTime) / 1000;
-  if (sampled === 0) return 1;
-  const average = sampled / intervals;
-  let toStart = extension((firstTime - rangeStart) / 1000, average);
-  const toZero = sampled * zeroRatio;
-  if (toZero < toStart) toStart = toZero;
-  return (sampled + toStart + extension((rangeEnd - lastTime) / 1000, average)) / sampled;
-}
-
-function extension(gap: number, average: number): number {
-  return gap >= average * 1.1 ? average / 2 : gap;
-}
-
-/** Milliseconds as seconds, rounded as Go's Duration.Seconds does. */
-export function secondsOf(durationMs: number): number {
-  const whole = Math.trunc(durationMs / 1000);
-  return whole + (durationMs - whole * 1000) / 1000;
+function instantaneous(isRate: boolean): RangeKernel {
+  return (window, result, context) => {
+    const { times, values, histograms, from, to } = window;
+    const last = to - 1;
+    if (last === from) return;
+    const before = histograms?.[last - 1];
+    const after = histograms?.[last];
+    if (before === undefined && after === undefined) {
+      const isReset =
+        isRate && (values[last]! < values[last - 1]! || isStartTimeReset(window, last));
+      const change = isReset ? values[last]! : values[last]! - values[last - 1]!;
+      setFloat(result, isRate ? change / ((times[last]! - times[last - 1]!) / 1000) : change);
+    } else if (before === undefined || after === undefined) {
+      warnMixed(context);
+    } else {
+      const change = instantHistogramChange(window, last, context, isRate);
+      if (change !== undefined) setHistogram(result, change);
+    }
+  };
 }
