@@ -1,0 +1,109 @@
+import {
+  BadInputError,
+  LimitError,
+  NotFoundError,
+  UnavailableError,
+  isAbort,
+  messageOf,
+} from '#/lib/errors.ts';
+import type { HttpReply, HttpRequest, Route } from '#/http/server.ts';
+import { EvaluationError } from '#/promql/evaluation-error.ts';
+
+/** What a handler answers: data, and what the user should know about it. */
+export interface ApiResult {
+  /** Any JSON value, or its text in pieces. */
+  readonly data: unknown;
+  readonly warnings?: readonly string[];
+  /** PromQL's own notes. They do not make an answer incomplete. */
+  readonly annotations?: readonly string[];
+}
+
+/** JSON text that is already there, in pieces. */
+export class JsonText {
+  readonly pieces: Iterable<string>;
+
+  constructor(pieces: Iterable<string>) {
+    this.pieces = pieces;
+  }
+}
+
+type ErrorType = 'bad_data' | 'execution' | 'canceled' | 'timeout' | 'internal' | 'not_found';
+
+/** CORS as Thanos answers it, on every reply of the API. */
+export const corsHeaders = {
+  'access-control-allow-headers': 'Accept, Accept-Encoding, Authorization, Content-Type, Origin',
+  'access-control-allow-methods': 'GET, POST, OPTIONS',
+  'access-control-allow-origin': '*',
+  'access-control-expose-headers': 'Date',
+};
+
+/**
+ * A route of `/api/v1`: `answer` gives data or throws; this wraps either into Prometheus's envelope.
+ * An answer with warnings is incomplete, so nobody may keep it.
+ */
+export function apiRoute(
+  methods: Route['methods'],
+  path: string,
+  handler: string,
+  answer: (request: HttpRequest) => Promise<ApiResult>,
+): Route {
+  return {
+    methods,
+    path: `/api/v1${path}`,
+    handler,
+    handle: async (request) => {
+      try {
+        return success(await answer(request));
+      } catch (thrown) {
+        return failure(thrown);
+      }
+    },
+  };
+}
+
+function success({ data, warnings = [], annotations = [] }: ApiResult): HttpReply {
+  const notes = [...warnings, ...annotations];
+  const tail = notes.length === 0 ? '}' : `,"warnings":${JSON.stringify(notes)}}`;
+  return {
+    status: 200,
+    contentType: 'application/json',
+    headers: { ...corsHeaders, ...(warnings.length > 0 ? { 'cache-control': 'no-store' } : {}) },
+    body:
+      data instanceof JsonText
+        ? inEnvelope(data.pieces, tail)
+        : `{"status":"success","data":${JSON.stringify(data)}${tail}`,
+  };
+}
+
+function* inEnvelope(pieces: Iterable<string>, tail: string): Generator<string, void> {
+  yield '{"status":"success","data":';
+  yield* pieces;
+  yield tail;
+}
+
+function failure(thrown: unknown): HttpReply {
+  const { status, errorType } = classify(thrown);
+  return {
+    status,
+    contentType: 'application/json',
+    headers: { ...corsHeaders, 'cache-control': 'no-store' },
+    body: JSON.stringify({ status: 'error', errorType, error: messageOf(thrown) }),
+  };
+}
+
+/** The one table from kinds of failure to Prometheus's error types. */
+function classify(thrown: unknown): { status: number; errorType: ErrorType } {
+  if (thrown instanceof BadInputError) return { status: 400, errorType: 'bad_data' };
+  if (thrown instanceof NotFoundError) return { status: 404, errorType: 'not_found' };
+  if (thrown instanceof EvaluationError || thrown instanceof LimitError) {
+    return { status: 422, errorType: 'execution' };
+  }
+  if (isAbort(thrown)) {
+    return {
+      status: 503,
+      errorType: (thrown as Error).name === 'TimeoutError' ? 'timeout' : 'canceled',
+    };
+  }
+  if (thrown instanceof UnavailableError) return { status: 422, errorType: 'execution' };
+  return { status: 500, errorType: 'internal' };
+}

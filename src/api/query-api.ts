@@ -1,0 +1,147 @@
+import type { Gate } from '#/lib/gate.ts';
+import { MemoryBudget } from '#/lib/memory-budget.ts';
+import { BadInputError } from '#/lib/errors.ts';
+import { parseSecondsOrDuration } from '#/http/params.ts';
+import type { Params } from '#/http/params.ts';
+import type { HttpRequest } from '#/http/server.ts';
+import type { Matcher } from '#/model/matcher.ts';
+import type { QueryEngine } from '#/promql/engine.ts';
+import { parseMatchers } from '#/promql/parser.ts';
+import type { QueryContext, Queryable } from '#/storage/queryable.ts';
+
+/** Which data a request is about, and how replicas and failures are dealt with. */
+export interface SelectOptions {
+  readonly dedup: boolean;
+  readonly replicaLabels: readonly string[];
+  readonly partialResponse: boolean;
+  /** Any of these selectors on `__address__` picks an endpoint; none means all. */
+  readonly storeMatchers: readonly (readonly Matcher[])[];
+  /** Coarsest resolution allowed, in milliseconds; 0 for raw data only. */
+  readonly maxResolutionMs: number;
+  readonly tenant: string;
+  readonly requestId: string;
+  /** Labels only. */
+  readonly skipChunks?: boolean;
+}
+
+/** Gives a view of the data for each query. */
+export interface QuerySource {
+  queryable(options: SelectOptions): Queryable;
+}
+
+/** What the query endpoints work with: the engine, the data, and the defaults of the flags. */
+export interface QueryApi {
+  readonly engine: QueryEngine;
+  readonly querier: QuerySource;
+  /** Runs at most `--query.max-concurrent` queries at once. */
+  readonly gate: Gate;
+  readonly now: () => number;
+  /** Bytes all queries together may hold, and each of them. */
+  readonly memory: MemoryBudget;
+  readonly queryMemoryBytes: number;
+  readonly timeoutMs: number;
+  readonly replicaLabels: readonly string[];
+  readonly partialResponse: boolean;
+  readonly autoDownsampling: boolean;
+  readonly lookbackMs: number;
+  readonly dynamicLookback: boolean;
+  /** Step of a range query that names none, when its range is short. */
+  readonly defaultStepMs: number;
+  /** Range of label and series look-ups that name none; 0 for all time. */
+  readonly metadataRangeMs: number;
+  readonly tenantHeader: string;
+  readonly defaultTenant: string;
+}
+
+const RESOLUTIONS_MS = [0, 300_000, 3_600_000];
+
+/** The parameters that every endpoint over series takes. */
+export function selectOptions(
+  api: QueryApi,
+  request: HttpRequest,
+  maxResolutionMs: number,
+): SelectOptions {
+  const { params } = request;
+  const replicaLabels = params.texts('replicaLabels[]').flatMap((text) => text.split(','));
+  return {
+    dedup: params.boolean('dedup', true),
+    replicaLabels: replicaLabels.length > 0 ? replicaLabels : api.replicaLabels,
+    partialResponse: params.boolean('partial_response', api.partialResponse),
+    storeMatchers: params.texts('storeMatch[]').map(parseMatchers),
+    maxResolutionMs,
+    tenant: tenantOf(api, request),
+    requestId: request.header('X-Request-ID'),
+  };
+}
+
+function tenantOf(api: QueryApi, request: HttpRequest): string {
+  return request.header(api.tenantHeader) || request.header('THANOS-TENANT') || api.defaultTenant;
+}
+
+/**
+ * `max_source_resolution`: `auto`, or a duration. Without it, `--query.auto-downsampling` decides
+ * whether a fifth of the step is allowed.
+ */
+export function maxResolution(api: QueryApi, params: Params, stepMs: number): number {
+  const text = params.text('max_source_resolution');
+  if (text === 'auto' || (text === '' && api.autoDownsampling)) return Math.floor(stepMs / 5);
+  if (text === '') return 0;
+  const resolution = prefixed("'max_source_resolution' parameter: ", () =>
+    parseSecondsOrDuration(text),
+  );
+  if (resolution < 0) {
+    throw new BadInputError(
+      "negative 'max_source_resolution' is not accepted. Try a positive integer",
+    );
+  }
+  return resolution;
+}
+
+/** The `lookback_delta` parameter; without it at least the resolution that the query may use. */
+export function lookback(api: QueryApi, params: Params, maxResolutionMs: number): number {
+  const given = params.durationMs('lookback_delta', "'lookback_delta' parameter: ");
+  if (given !== undefined) return given;
+  if (!api.dynamicLookback) return api.lookbackMs;
+  const coarsest = RESOLUTIONS_MS.findLast((resolution) => resolution <= maxResolutionMs) ?? 0;
+  return Math.max(api.lookbackMs, coarsest);
+}
+
+/** Runs `work` as one query: with a deadline, a share of memory, and a place in the queue. */
+export async function asQuery<T>(
+  api: QueryApi,
+  { params, signal }: Pick<HttpRequest, 'params' | 'signal'>,
+  work: (context: QueryContext) => Promise<T>,
+): Promise<T> {
+  const timeoutMs = Math.min(params.durationMs('timeout') ?? api.timeoutMs, api.timeoutMs);
+  const deadline = new AbortController();
+  const timer = setTimeout(() => {
+    deadline.abort(new DOMException('query timed out in expression evaluation', 'TimeoutError'));
+  }, timeoutMs);
+  const cancel = () => {
+    deadline.abort(new DOMException('query was canceled in expression evaluation', 'AbortError'));
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  using budget = new MemoryBudget('query', api.queryMemoryBytes, api.memory);
+  try {
+    const context = { signal: deadline.signal, budget };
+    return await api.gate.run(deadline.signal, () => work(context));
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', cancel);
+  }
+}
+
+/** `match[]`: any of several selectors. */
+export function matcherSets(params: Params): (readonly Matcher[])[] {
+  return params.texts('match[]').map(parseMatchers);
+}
+
+/** Adds to the message of a `BadInputError` which parameter it is about. */
+export function prefixed<T>(prefix: string, read: () => T): T {
+  try {
+    return read();
+  } catch (thrown) {
+    if (!(thrown instanceof BadInputError)) throw thrown;
+    throw new BadInputError(prefix + thrown.message, { cause: thrown });
+  }
+}
