@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { systemClock } from '#/lib/clock.ts';
+import { MemoryBudget, unlimitedBudget } from '#/lib/memory-budget.ts';
+import { Labels } from '#/model/labels.ts';
+import { matchesAll, newMatcher } from '#/model/matcher.ts';
+import { staleNaN } from '#/model/stale.ts';
+import type { SelectHints } from '#/storage/queryable.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { ProxyStore } from '#/storeapi/proxy-store.ts';
+import { PartialResponse } from '#/storeapi/store.ts';
+import type { EncodedChunk, SeriesRequest, Store, StoreSeries } from '#/storeapi/store.ts';
+import { MemoryLog } from '#/telemetry/logger.ts';
+import { Metrics } from '#/telemetry/metrics.ts';
+import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
+import { Completeness } from './partial-response.ts';
+import { Querier } from './querier.ts';
+import type { QueryableOptions } from './querier.ts';
+
+type Sample = readonly [number, number | 'stale'];
+
+const hints: SelectHints = { stepMs: 0, rangeMs: 0, func: '', limit: 0 };
+
+describe('Querier', () => {
+  test('gives one series for all replicas, whatever else their labels decide about order', async () => {
+    const store = storeOf([
+      raw({ replica: 'a', zone: 'z' }, [
+        [0, 1],
+        [15, 2],
+      ]),
+      raw({ replica: 'b', zone: 'z' }, [
+        [7, 1],
+        [22, 2],
+        [37, 3],
+      ]),
+      raw({ replica: 'a', zone: 'y' }, [[5, 9]]),
+    ]);
+    assert.deepEqual(await read([store], {}), ['{zone="y"} 5:9', '{zone="z"} 0:1 15:2 37:3']);
+    assert.deepEqual(await read([store], { dedup: false }), [
+      '{replica="a", zone="y"} 5:9',
+      '{replica="a", zone="z"} 0:1 15:2',
+      '{replica="b", zone="z"} 7:1 22:2 37:3',
+    ]);
+  });
+
+  test('takes copies of one replica from several stores for one', async () => {
+    const labels = { replica: 'a' };
+    const sidecar = storeOf([
+      raw(labels, [
+        [30, 3],
+        [45, 4],
+        [60, 5],
+      ]),
+    ]);
+    const bucket = storeOf([
+      raw(labels, [
+        [0, 1],
+        [15, 2],
+        [30, 3],
+        [45, 4],
+      ]),
+    ]);
+    assert.deepEqual(await read([sidecar, bucket], {}), ['{} 0:1 15:2 30:3 45:4 60:5']);
+  });
+
+  test('lets stores merge the replicas when a limit or only labels are asked for', async () => {
+    const seen: SeriesRequest[] = [];
+    const store = storeOf([raw({ replica: 'a' }, [[0, 1]])], seen);
+    await read([store], {});
+    await read([store], { skipChunks: true });
+    await read([store], {}, { ...hints, limit: 5 });
+    await read([store], { algorithm: 'penalty' });
+    const asked = seen.map((request) => request.withoutReplicaLabels.join());
+    assert.deepEqual(asked, ['', 'replica', 'replica', 'replica']);
+    assert.equal(seen[2]!.limit, 5);
+  });
+
+  test('keeps the replicas of a series in one shard', async () => {
+    const seen: SeriesRequest[] = [];
+    const shard = { shardIndex: 0, totalShards: 2, by: false, labels: ['le'] };
+    await read([storeOf([], seen)], { shard });
+    await read([storeOf([], seen)], { shard: { ...shard, by: true, labels: ['replica', 'job'] } });
+    assert.deepEqual(
+      seen.map((request) => request.shard!.labels),
+      [['le', 'replica'], ['job']],
+    );
+  });
+
+  test('asks for the aggregates and the resolution that the function needs', async () => {
+    const seen: SeriesRequest[] = [];
+    const store = storeOf([], seen);
+    const options = { maxResolutionMs: 3_600_000 };
+    for (const func of ['', 'sum', 'sum_over_time', 'max_over_time', 'count', 'rate']) {
+      await read([store], options, { ...hints, func, rangeMs: 1_200_000 });
+    }
+    assert.deepEqual(
+      seen.map(({ aggregates, maxResolutionMs }) => `${aggregates.join()} ${maxResolutionMs}`),
+      [
+        'count,sum 3600000',
+        'count,sum 3600000',
+        'sum 3600000',
+        'max 3600000',
+        'count 3600000',
+        'counter 600000',
+      ],
+    );
+  });
+
+  test('reads averages and columns of downsampled chunks, and raw ones beside them', async () => {
+    const downsampled = {
+      labels: Labels.empty,
+      chunks: [
+        {
+          mint: 100,
+          maxt: 200,
+          count: chunk([
+            [100, 2],
+            [200, 4],
+          ]),
+          sum: chunk([
+            [100, 10],
+            [200, 40],
+          ]),
+          min: chunk([
+            [100, 3],
+            [200, 7],
+          ]),
+        },
+        rawChunk([
+          [250, 77],
+          [300, 8],
+        ]),
+      ],
+    };
+    const store = storeOf([downsampled]);
+    assert.deepEqual(await read([store], { dedup: false }), ['{} 100:5 200:10 250:77 300:8']);
+    const min = { ...hints, func: 'min_over_time' };
+    assert.deepEqual(await read([store], { dedup: false }, min), ['{} 100:3 200:7 250:77 300:8']);
+    const max = { ...hints, func: 'max_over_time' };
+    await assert.rejects(read([store], { dedup: false }, max), /no valid chunk found/);
+  });
+
+  test('makes up for counter resets across downsampled chunks', async () => {
+    const store = storeOf([
+      {
+        labels: Labels.empty,
+        chunks: [
+          // The last sample repeats the time before it with the true value, 4 after a reset.
+          {
+            mint: 100,
+            maxt: 200,
+            counter: chunk([
+              [90, 10],
+              [100, 12],
+              [200, 16],
+              [200, 4],
+            ]),
+          },
+          {
+            mint: 300,
+            maxt: 400,
+            counter: chunk([
+              [290, 6],
+              [300, 9],
+              [400, 11],
+              [400, 11],
+            ]),
+          },
+          rawChunk([
+            [500, 2],
+            [600, 5],
+          ]),
+        ],
+      },
+    ]);
+    assert.deepEqual(await read([store], {}, { ...hints, func: 'rate' }), [
+      '{} 90:10 100:12 200:16 290:18 300:21 400:23 500:25 600:28',
+    ]);
+  });
+
+  test('leaves the resets of raw counters to see, unless it acts as Thanos', async () => {
+    const store = storeOf([
+      raw({ replica: 'a' }, [
+        [0, 5],
+        [15, 'stale'],
+        [30, 2],
+      ]),
+    ]);
+    const resets = { ...hints, func: 'resets' };
+    assert.deepEqual(await read([store], {}, resets), ['{} 0:5 15:stale 30:2']);
+    assert.deepEqual(await read([store], { algorithm: 'penalty' }, resets), ['{} 0:5 30:7']);
+  });
+
+  test('says what is missing under either strategy', async () => {
+    const fine = storeOf([raw({ replica: 'a' }, [[0, 1]])]);
+    const reason = 'Addr: lost MinTime: 0 MaxTime: 1000000 is not available: gone';
+    for (const partialResponse of [PartialResponse.Warn, PartialResponse.Abort]) {
+      const completeness = new Completeness();
+      const { queryable } = setUp([fine], { completeness, partialResponse }, storeOf([]));
+      const { warnings } = await queryable.select(selectRequest(hints), context());
+      assert.deepEqual(warnings, [reason]);
+      assert.equal(completeness.isComplete, false);
+      const { address, mint, maxt, reasons } = completeness.missing[0]!;
+      assert.deepEqual(
+        { address, mint, maxt, reasons },
+        {
+          address: 'lost',
+          mint: 0,
+          maxt: 1000,
+          reasons: [reason],
+        },
+      );
+    }
+  });
+
+  test('keeps received bytes within the budget of the query', async () => {
+    const many = Array.from({ length: 100 }, (_, i) => raw({ id: String(i) }, [[0, i]]));
+    many.sort((a, b) => (a.labels.get('id') < b.labels.get('id') ? -1 : 1));
+    const { queryable } = setUp([storeOf(many)], {});
+    const budget = new MemoryBudget('query', 10_000);
+    const { signal } = context();
+    await assert.rejects(queryable.select(selectRequest(hints), { signal, budget }), {
+      name: 'LimitError',
+    });
+  });
+});
+
+function raw(labels: Readonly<Record<string, string>>, samples: readonly Sample[]): StoreSeries {
+  return { labels: Labels.fromObject(labels), chunks: [rawChunk(samples)] };
+}
+
+function rawChunk(samples: readonly Sample[]) {
+  return { mint: samples[0]![0], maxt: samples.at(-1)![0], raw: chunk(samples) };
+}
+
+function chunk(samples: readonly Sample[]): EncodedChunk {
+  const buffer = new SampleBuffer();
+  for (const [time, value] of samples) {
+    buffer.pushFloat(time, value === 'stale' ? staleNaN() : value);
+  }
+  return encodeSamples(buffer)[0]!;
+}
+
+function storeOf(series: readonly StoreSeries[], seen: SeriesRequest[] = []): Store {
+  return {
+    info: () => ({
+      labelSets: [],
+      mint: 0,
+      maxt: 1_000_000,
+      tsdbInfos: [],
+      supportsSharding: true,
+      supportsWithoutReplicaLabels: true,
+    }),
+    async *series(request) {
+      seen.push(request);
+      await Promise.resolve();
+      const dropped = new Set(request.withoutReplicaLabels);
+      const matching = series
+        .filter(({ labels }) => matchesAll(request.matchers.slice(1), labels))
+        .map(({ labels, chunks }) => ({ labels: labels.without(dropped), chunks }));
+      yield { series: matching, warnings: [] };
+    },
+    labelNames: () => Promise.resolve({ names: [], warnings: [] }),
+    labelValues: () => Promise.resolve({ names: [], warnings: [] }),
+  };
+}
+
+function setUp(stores: readonly Store[], options: Partial<QueryableOptions>, lost?: Store) {
+  const asked = stores.map((store, i) => ({ address: `store-${i}`, store }));
+  const missing = lost === undefined ? [] : [{ address: 'lost', store: lost, lost: 'gone' }];
+  const proxy = new ProxyStore({
+    endpoints: () => [...asked, ...missing],
+    selectorLabels: Labels.empty,
+    responseTimeoutMs: 0,
+    clock: systemClock,
+    log: new MemoryLog(),
+    metrics: new Metrics(),
+  });
+  const queryable = new Querier(proxy, 4).queryable({
+    dedup: true,
+    replicaLabels: ['replica'],
+    algorithm: 'sticky',
+    partialResponse: PartialResponse.Warn,
+    maxResolutionMs: 0,
+    storeMatchers: [],
+    tenant: 'default-tenant',
+    completeness: new Completeness(),
+    ...options,
+  });
+  return { queryable };
+}
+
+function context() {
+  return { signal: new AbortController().signal, budget: unlimitedBudget() };
+}
+
+function selectRequest(selectHints: SelectHints) {
+  const matchers = [newMatcher('=', '__name__', 'up')];
+  return { matchers, mint: 0, maxt: 1000, hints: selectHints };
+}
+
+/** A row a series: labels, then `time:value` for every sample. */
+async function read(
+  stores: readonly Store[],
+  options: Partial<QueryableOptions>,
+  selectHints: SelectHints = hints,
+): Promise<string[]> {
+  const { queryable } = setUp(stores, options);
+  const { series } = await queryable.select(selectRequest(selectHints), context());
+  return series.map((one) => {
+    const into = new SampleBuffer();
+    one.read(0, 1000, into);
+    const samples = Array.from({ length: into.length }, (_, i) => {
+      return `${into.times[i]}:${into.isStaleAt(i) ? 'stale' : into.values[i]}`;
+    });
+    return [one.labels.toString(), ...samples].join(' ');
+  });
+}

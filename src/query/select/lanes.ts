@@ -1,0 +1,19 @@
+import type { AggregateChunk } from '#/storeapi/store.ts';
+
+/**
+ * Splits chunks in time order into lanes without overlaps: each goes to the first lane that ended
+ * before it begins (NewOverlapSplit in pkg/dedup/iter.go of Thanos).
+ */
+export function splitOverlaps(chunks: readonly AggregateChunk[]): AggregateChunk[][] {
+  const lanes: AggregateChunk[][] = [];
+  for (const chunk of chunks) {
+    const lane = lanes.find((candidate) => candidate.at(-1)!.maxt < chunk.mint);
+    if (lane === undefined) lanes.push([chunk]);
+    else lane.push(chunk);
+  }
+  return lanes;
+}
+
+export function isDownsampled(chunks: readonly AggregateChunk[]): boolean {
+  return chunks.some(({ raw }) => raw === undefined);
+}

@@ -1,0 +1,132 @@
+import { CorruptionError } from '#/lib/errors.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
+import { MIN_TIME } from '#/model/time.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import type { AggregateChunk, EncodedChunk } from '#/storeapi/store.ts';
+import { decodeChunk } from '#/tsdb/chunk.ts';
+import type { AggregateChoice } from '../aggregates.ts';
+
+/** Columns that one reader reuses for chunk after chunk. */
+export class ChunkScratch {
+  readonly first = new SampleBuffer();
+  readonly second = new SampleBuffer();
+}
+
+/**
+ * Appends the samples of `[mint, maxt]` of chunks that follow each other: of each the chosen column
+ * or the raw samples. Where chunks overlap after all, the earlier one's samples are kept.
+ * @throws CorruptionError if a chunk is damaged or lacks the column.
+ */
+export function readChunks(
+  chunks: readonly AggregateChunk[],
+  choice: AggregateChoice,
+  { mint, maxt }: { readonly mint: number; readonly maxt: number },
+  into: SampleBuffer,
+  scratch: ChunkScratch,
+): void {
+  for (const chunk of chunks) {
+    if (chunk.maxt < mint || chunk.mint > maxt) continue;
+    const from = Math.max(mint, lastTime(into) + 1);
+    const part = choice === 'average' ? chunk.raw : (chunk[choice] ?? chunk.raw);
+    const start = into.length;
+    if (part !== undefined) decodeChunk(part, from, maxt, into);
+    else if (choice === 'average') readAverages(chunk, from, maxt, into, scratch);
+    else throw new CorruptionError('no valid chunk found');
+    checkOrder(into, start);
+  }
+}
+
+/** −Infinity for an empty buffer. */
+function lastTime({ times, length }: SampleBuffer): number {
+  return length === 0 ? Number.NEGATIVE_INFINITY : times[length - 1]!;
+}
+
+/** Chunks come from outside; everything behind this point relies on their order. */
+function checkOrder({ times, length }: SampleBuffer, start: number): void {
+  for (let i = Math.max(1, start); i < length; i++) {
+    if (times[i]! > times[i - 1]!) continue;
+    throw new CorruptionError(
+      `chunk has a sample at ${times[i]} behind one at ${times[i - 1]}: times must increase`,
+    );
+  }
+}
+
+function readAverages(
+  { sum, count }: AggregateChunk,
+  from: number,
+  maxt: number,
+  into: SampleBuffer,
+  scratch: ChunkScratch,
+): void {
+  if (sum === undefined || count === undefined) throw new CorruptionError('no valid chunk found');
+  const sums = decoded(sum, from, maxt, scratch.first);
+  const counts = decoded(count, from, maxt, scratch.second);
+  if (sums.length !== counts.length) {
+    throw new CorruptionError('sum and count iterator not aligned');
+  }
+  for (let i = 0; i < sums.length; i++) {
+    const time = sums.times[i]!;
+    if (time !== counts.times[i]) {
+      throw new CorruptionError('sum and count timestamps not aligned');
+    }
+    const histogram = sums.histograms?.[i];
+    if (histogram === undefined) into.pushFloat(time, sums.values[i]! / counts.values[i]!);
+    else into.pushHistogram(time, divided(histogram, counts.values[i]!));
+  }
+}
+
+function decoded(part: EncodedChunk, mint: number, maxt: number, into: SampleBuffer): SampleBuffer {
+  into.clear();
+  decodeChunk(part, mint, maxt, into);
+  return into;
+}
+
+function divided(histogram: FloatHistogram, by: number): FloatHistogram {
+  return {
+    ...histogram,
+    zeroCount: histogram.zeroCount / by,
+    count: histogram.count / by,
+    sum: histogram.sum / by,
+    positiveBuckets: histogram.positiveBuckets.map((bucket) => bucket / by),
+    negativeBuckets: histogram.negativeBuckets.map((bucket) => bucket / by),
+  };
+}
+
+/**
+ * Appends a counter's running total over `[mint, maxt]`, resets made up for, from the first sample
+ * of `chunks` on. In a downsampled counter the last sample of a chunk repeats the time before it
+ * and holds the true value there, against which the next chunk's first sample is compared
+ * (ApplyCounterResetsSeriesIterator in pkg/compact/downsample of Thanos).
+ */
+export function readTotals(
+  chunks: readonly AggregateChunk[],
+  { mint, maxt }: { readonly mint: number; readonly maxt: number },
+  into: SampleBuffer,
+  scratch: ChunkScratch,
+): void {
+  let total = 0;
+  let before = Number.NEGATIVE_INFINITY;
+  let lastValue = 0;
+  for (const { counter, raw } of chunks) {
+    const part = counter ?? raw;
+    if (part === undefined) throw new CorruptionError('no valid chunk found');
+    const samples = decoded(part, MIN_TIME, maxt, scratch.first);
+    for (let i = 0; i < samples.length; i++) {
+      const time = samples.times[i]!;
+      const value = samples.values[i]!;
+      if (samples.histograms?.[i] !== undefined) {
+        if (time > before && time >= mint) into.pushFrom(samples, i);
+        before = Math.max(before, time);
+        continue;
+      }
+      if (value !== value || time < before) continue;
+      if (time > before) {
+        total +=
+          before === Number.NEGATIVE_INFINITY || value < lastValue ? value : value - lastValue;
+        if (time >= mint) into.pushFloat(time, total);
+        before = time;
+      }
+      lastValue = value;
+    }
+  }
+}

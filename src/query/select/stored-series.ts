@@ -1,0 +1,129 @@
+import { mergeReplicas, readsAsCounter } from '#/dedup/dedup.ts';
+import type { DedupAlgorithm } from '#/dedup/dedup.ts';
+import type { MemoryBudget } from '#/lib/memory-budget.ts';
+import type { Labels } from '#/model/labels.ts';
+import type { Series } from '#/storage/queryable.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import type { AggregateChunk } from '#/storeapi/store.ts';
+import type { AggregateChoice } from '../aggregates.ts';
+import { isDownsampled, splitOverlaps } from './lanes.ts';
+import { ChunkScratch, readChunks, readTotals } from './read-chunks.ts';
+
+/**
+ * How the series of one select are read, and the buffers they share: reading is synchronous, so
+ * only one of them is ever at it.
+ */
+export class SeriesReader {
+  readonly #algorithm: DedupAlgorithm | undefined;
+  readonly #choice: AggregateChoice;
+  readonly #isCounter: boolean;
+  readonly #mint: number;
+  readonly #maxt: number;
+  readonly #budget: MemoryBudget;
+  readonly #scratch = new ChunkScratch();
+  readonly #buffers: SampleBuffer[] = [];
+  #reservedBytes = 0;
+
+  /** Without an algorithm nothing is deduplicated but equal timestamps. */
+  constructor(options: {
+    readonly algorithm: DedupAlgorithm | undefined;
+    readonly choice: AggregateChoice;
+    readonly func: string;
+    readonly mint: number;
+    readonly maxt: number;
+    readonly budget: MemoryBudget;
+  }) {
+    this.#algorithm = options.algorithm;
+    this.#choice = options.choice;
+    this.#isCounter = readsAsCounter(options.algorithm ?? 'chain', options.func);
+    this.#mint = options.mint;
+    this.#maxt = options.maxt;
+    this.#budget = options.budget;
+  }
+
+  /** Appends the samples of `[mint, maxt]`; `replicas` are the chunks of each, in time order. */
+  read(
+    replicas: readonly (readonly AggregateChunk[])[],
+    mint: number,
+    maxt: number,
+    into: SampleBuffer,
+  ): void {
+    const range = { mint: Math.max(mint, this.#mint), maxt: Math.min(maxt, this.#maxt) };
+    const lanes = replicas.map(splitOverlaps);
+    if (lanes.length === 1 && lanes[0]!.length === 1) {
+      this.#readLane(lanes[0]![0]!, range, into);
+      return;
+    }
+    let used = 0;
+    const next = () => (this.#buffers[used++] ??= new SampleBuffer());
+    const sources = lanes.flatMap((ofReplica) => this.#readReplica(ofReplica, range, next));
+    mergeReplicas(this.#algorithm ?? 'chain', sources, { isCounter: this.#isCounter }, into);
+    this.#account();
+  }
+
+  /**
+   * One source for each lane, except where our algorithm knows the lanes for copies of one
+   * replica's raw samples: those make one source.
+   */
+  #readReplica(
+    lanes: readonly (readonly AggregateChunk[])[],
+    range: { readonly mint: number; readonly maxt: number },
+    next: () => SampleBuffer,
+  ): SampleBuffer[] {
+    const sources = lanes.map((lane) => {
+      const buffer = next();
+      buffer.clear();
+      this.#readLane(lane, range, buffer);
+      return buffer;
+    });
+    const areCopies = this.#algorithm === 'sticky' && !lanes.some(isDownsampled);
+    if (!areCopies || sources.length < 2) return sources;
+    const merged = next();
+    merged.clear();
+    mergeReplicas('chain', sources, { isCounter: false }, merged);
+    return [merged];
+  }
+
+  /** Thanos makes totals of raw counters too, which hides their resets from `resets()`. */
+  #readLane(
+    lane: readonly AggregateChunk[],
+    range: { readonly mint: number; readonly maxt: number },
+    into: SampleBuffer,
+  ): void {
+    const asThanos = this.#algorithm === 'penalty' || this.#algorithm === 'chain';
+    if (this.#choice === 'counter' && (asThanos || isDownsampled(lane))) {
+      readTotals(lane, range, into, this.#scratch);
+    } else {
+      readChunks(lane, this.#choice, range, into, this.#scratch);
+    }
+  }
+
+  #account(): void {
+    const bytes = this.#buffers.reduce((sum, { times }) => sum + times.length * 16, 0);
+    if (bytes > this.#reservedBytes) {
+      this.#budget.reserve(bytes - this.#reservedBytes);
+      this.#reservedBytes = bytes;
+    }
+  }
+}
+
+/** A series of a select's answer, decoded when it is read. */
+export class StoredSeries implements Series {
+  readonly labels: Labels;
+  readonly #replicas: readonly (readonly AggregateChunk[])[];
+  readonly #reader: SeriesReader;
+
+  constructor(
+    labels: Labels,
+    replicas: readonly (readonly AggregateChunk[])[],
+    reader: SeriesReader,
+  ) {
+    this.labels = labels;
+    this.#replicas = replicas;
+    this.#reader = reader;
+  }
+
+  read(mint: number, maxt: number, into: SampleBuffer): void {
+    this.#reader.read(this.#replicas, mint, maxt, into);
+  }
+}
