@@ -12,8 +12,10 @@ export const SEGMENT_HEADER_BYTES = 8;
 /** Where Prometheus begins a new segment file. */
 export const SEGMENT_LIMIT_BYTES = 512 * 1024 * 1024;
 
-/** Bytes before the data of a chunk record at most: five of length, one of encoding. */
-export const MAX_RECORD_HEAD_BYTES = 6;
+/** The uvarint in front of a record is no longer than this. */
+const MAX_LENGTH_BYTES = 5;
+/** Bytes before the data of a chunk record at most: its length and the encoding. */
+export const MAX_RECORD_HEAD_BYTES = MAX_LENGTH_BYTES + 1;
 
 /** `000001` for segment 0: files count from one, references from zero. */
 export function segmentFileName(segment: number): string {
@@ -62,22 +64,38 @@ export interface ChunkRecord extends EncodedChunk {
  *
  *     len <uvarint> | encoding <1 byte> | data <len bytes> | crc32c <4 bytes, big-endian>
  *
- * The checksum covers encoding and data. `data` is a view into `bytes`, not a copy.
+ * The checksum covers encoding and data. `data` is a view into `bytes`, not a copy. Messages name
+ * offsets in the file, whose byte `base` is the first of `bytes`.
  * Format: tsdb/docs/format/chunks.md in Prometheus.
  * @throws CorruptionError if the record runs past the bytes or its checksum differs.
  */
-export function readChunkRecord(bytes: Uint8Array, offset: number, where = 'chunk'): ChunkRecord {
-  const reader = new ByteReader(bytes, offset, where);
+export function readChunkRecord(
+  bytes: Uint8Array,
+  offset: number,
+  where = 'chunk',
+  base = 0,
+): ChunkRecord {
+  const reader = new ByteReader(bytes, offset, where, base);
   const length = reader.uvarint32();
   const body = reader.bytes(1 + length);
   const want = reader.uint32();
   const got = crc32c(body);
   if (got !== want) {
     throw new CorruptionError(
-      `${where} at offset ${offset}: crc32c is ${hex(got)}, the record says ${hex(want)}`,
+      `${where} at offset ${base + offset}: crc32c of a chunk is ${hex(got)}, the record says ${hex(want)}`,
     );
   }
   return { encoding: body[0]!, data: body.subarray(1), sizeBytes: reader.offset - offset };
+}
+
+/** The size of the whole record at `offset`, or `undefined` if `bytes` end before its length does. */
+export function recordSize(bytes: Uint8Array, offset: number): number | undefined {
+  const last = Math.min(bytes.length, offset + MAX_LENGTH_BYTES);
+  let at = offset;
+  while (at < last && bytes[at]! >= 0x80) at++;
+  if (at >= last) return undefined;
+  const reader = new ByteReader(bytes, offset, 'chunk');
+  return reader.uvarint() + (reader.offset - offset) + 1 + 4;
 }
 
 /** Appends the record of a chunk. */
