@@ -49,21 +49,9 @@ export function parseMatchers(text: string): readonly Matcher[] {
  */
 export function parseMetric(text: string): Labels {
   const p = new TokenStream(text, stableFeatures);
-  const labels = parseMetricOf(p);
-  p.expect('EOF');
-  return labels;
-}
-
-/** The name of a series at the beginning of `text`, and where it ends. */
-export function parseLeadingMetric(text: string): { labels: Labels; end: number } {
-  const p = new TokenStream(text, stableFeatures);
-  const labels = parseMetricOf(p);
-  return { labels, end: p.end };
-}
-
-function parseMetricOf(p: TokenStream): Labels {
   const name = takeMetricName(p);
   const labels = Labels.from(parseLabelSet(p));
+  p.expect('EOF');
   return name === undefined ? labels : labels.with(METRIC_NAME, name.text);
 }
 
