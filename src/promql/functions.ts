@@ -7,6 +7,7 @@ import { histogramVariance, ofHistogram } from './functions/native-histogram.ts'
 import * as overTime from './functions/over-time.ts';
 import { delta, idelta, increase, irate, rate } from './functions/rate.ts';
 import { deriv, doubleExponentialSmoothing, predictLinear } from './functions/regression.ts';
+import { X_LOOKBEHIND_MS, xdelta, xincrease, xrate } from './functions/x-rate.ts';
 
 export type {
   KernelContext,
@@ -22,6 +23,8 @@ export interface RangeFunction {
   readonly kernel: RangeKernel;
   /** The result keeps the metric name. */
   readonly keepsName: boolean;
+  /** Wants samples up to this much before the range, the one exactly there included. */
+  readonly lookbehindMs: number;
   /** Wants `RangeWindow.startTimes` when the engine's option `useStartTimestamps` is on. */
   readonly readsStartTimes: boolean;
 }
@@ -67,6 +70,9 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map([
   ['ts_of_last_over_time', range(overTime.tsOfLastOverTime)],
   ['ts_of_max_over_time', range(overTime.tsOfMaxOverTime)],
   ['ts_of_min_over_time', range(overTime.tsOfMinOverTime)],
+  ['xdelta', range(xdelta, { lookbehindMs: X_LOOKBEHIND_MS })],
+  ['xincrease', range(xincrease, { lookbehindMs: X_LOOKBEHIND_MS })],
+  ['xrate', range(xrate, { lookbehindMs: X_LOOKBEHIND_MS })],
 ]);
 
 /** Functions of an instant vector by name, where each sample is looked at by itself. */
@@ -123,9 +129,9 @@ export const pointFunctions: ReadonlyMap<string, PointFunction> = new Map([
 
 function range(
   kernel: RangeKernel,
-  { keepsName = false, readsStartTimes = false }: Partial<RangeFunction> = {},
+  { keepsName = false, readsStartTimes = false, lookbehindMs = 0 }: Partial<RangeFunction> = {},
 ): RangeFunction {
-  return { kernel, keepsName, readsStartTimes };
+  return { kernel, keepsName, readsStartTimes, lookbehindMs };
 }
 
 function point(
