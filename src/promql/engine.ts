@@ -1,16 +1,22 @@
 import type { QueryContext, Queryable } from '#/storage/queryable.ts';
-import type { Evaluation } from './value.ts';
+import { BadInputError } from '#/lib/errors.ts';
+import { typeOf } from './ast.ts';
+import type { Expression, ValueType } from './ast.ts';
+import {
+  evaluateMatrix,
+  evaluateRangeVector,
+  evaluateScalar,
+  evaluateVector,
+} from './engine/evaluate.ts';
+import { QueryRun } from './engine/query-run.ts';
+import { parseExpression, stableFeatures } from './parser.ts';
+import type { ParserFeatures } from './parser.ts';
+import { planQuery } from './planner.ts';
+import type { PlanNode } from './planner.ts';
+import type { Evaluation, QueryValue } from './value.ts';
 
 /** What PromQL may use beyond the stable language; the names follow Prometheus's feature flags. */
-export interface EngineFeatures {
-  /** `promql-experimental-functions`: functions and aggregations marked experimental. */
-  readonly experimentalFunctions: boolean;
-  /** `promql-duration-expr`: arithmetic in ranges and offsets. */
-  readonly durationExpressions: boolean;
-  /** `promql-extended-range-selectors`: `anchored` and `smoothed`. */
-  readonly extendedRangeSelectors: boolean;
-  /** `promql-binop-fill-modifiers`: `fill`, `fill_left`, `fill_right`. */
-  readonly fillModifiers: boolean;
+export interface EngineFeatures extends ParserFeatures {
   /** `promql-delayed-name-removal`: metric names stay until the whole query is evaluated. */
   readonly delayedNameRemoval: boolean;
   /** `type-and-unit-labels`: counters are told by `__type__` instead of their names. */
@@ -18,6 +24,14 @@ export interface EngineFeatures {
   /** `use-start-timestamps`: rates respect the start timestamps of samples. */
   readonly startTimestamps: boolean;
 }
+
+/** PromQL of a Prometheus without feature flags. */
+export const stableEngineFeatures: EngineFeatures = {
+  ...stableFeatures,
+  delayedNameRemoval: false,
+  typeAndUnitLabels: false,
+  startTimestamps: false,
+};
 
 export interface EngineOptions {
   /** How long a sample stands for its series when no newer one comes. */
@@ -56,4 +70,91 @@ export interface QueryEngine {
   instant(query: InstantQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation>;
   /** As `instant`; the result is always a matrix, sorted by labels. */
   range(query: RangeQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation>;
+}
+
+/** The engine of this process. */
+export class Engine implements QueryEngine {
+  readonly #options: EngineOptions;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+  }
+
+  async instant(
+    query: InstantQuery,
+    queryable: Queryable,
+    context: QueryContext,
+  ): Promise<Evaluation> {
+    const { text, timeMs, lookbackMs } = query;
+    const expression = parseExpression(text, this.#options.features);
+    const times = { startMs: timeMs, endMs: timeMs, stepMs: 0 };
+    const plan = this.#plan(expression, times, lookbackMs);
+    const run = this.#run(queryable, context);
+    return this.#evaluation(text, run, await evaluateInstant(plan, typeOf(expression), run));
+  }
+
+  async range(query: RangeQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation> {
+    const { text, startMs, endMs, stepMs, lookbackMs } = query;
+    const expression = parseExpression(text, this.#options.features);
+    const type = typeOf(expression);
+    if (type !== 'vector' && type !== 'scalar') {
+      throw new BadInputError(
+        `invalid expression type "${documentedType(type)}" for range query, must be Scalar or instant Vector`,
+      );
+    }
+    const plan = this.#plan(expression, { startMs, endMs, stepMs }, lookbackMs);
+    const run = this.#run(queryable, context);
+    return this.#evaluation(text, run, await evaluateMatrix(plan, run));
+  }
+
+  #plan(
+    expression: Expression,
+    times: { startMs: number; endMs: number; stepMs: number },
+    lookbackMs: number | undefined,
+  ): PlanNode {
+    const { defaultStepMs } = this.#options;
+    const lookback = (lookbackMs ?? 0) > 0 ? lookbackMs! : this.#options.lookbackMs;
+    return planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs });
+  }
+
+  #run(queryable: Queryable, context: QueryContext): QueryRun {
+    const { maxSamples, features } = this.#options;
+    const { delayedNameRemoval, typeAndUnitLabels, startTimestamps } = features;
+    const flags = { delayedNameRemoval, typeAndUnitLabels, startTimestamps };
+    return new QueryRun({ queryable, context, maxSamples, ...flags });
+  }
+
+  #evaluation(text: string, run: QueryRun, value: QueryValue): Evaluation {
+    return {
+      value,
+      warnings: run.warnings,
+      promqlWarnings: run.annotations.warnings(text),
+      promqlInfos: run.annotations.infos(text),
+      stats: {
+        totalQueryableSamples: run.totalSamples,
+        peakSamples: run.peakSamples,
+        peakBytes: run.peakBytes,
+      },
+    };
+  }
+}
+
+function evaluateInstant(plan: PlanNode, type: ValueType, run: QueryRun): Promise<QueryValue> {
+  if (plan.kind === 'string') {
+    const { value, grid } = plan;
+    return Promise.resolve({ kind: 'string', timeMs: grid.startMs, value });
+  }
+  if (plan.kind === 'matrix') return evaluateRangeVector(plan, run);
+  return type === 'scalar' ? evaluateScalar(plan, run) : evaluateVector(plan, run);
+}
+
+function documentedType(type: ValueType): string {
+  switch (type) {
+    case 'vector':
+      return 'instant vector';
+    case 'matrix':
+      return 'range vector';
+    default:
+      return type;
+  }
 }

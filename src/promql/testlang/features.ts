@@ -10,6 +10,7 @@ export const testEngineOptions: EngineOptions = {
     durationExpressions: true,
     extendedRangeSelectors: true,
     fillModifiers: true,
+    xFunctions: false,
     delayedNameRemoval: true,
     typeAndUnitLabels: false,
     startTimestamps: true,

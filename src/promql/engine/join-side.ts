@@ -1,0 +1,43 @@
+import { StepColumn } from '../step-column.ts';
+import type { Operator, OutputSeries } from './operator.ts';
+import type { QueryRun } from './query-run.ts';
+import { columnBytes } from './query-run.ts';
+
+/**
+ * One side of a join. Series that several outputs need are kept after their first reading; all
+ * others are read where they are needed.
+ */
+export class JoinSide {
+  series: readonly OutputSeries[] = [];
+  readonly #operator: Operator;
+  readonly #steps: number;
+  readonly #run: QueryRun;
+  readonly #kept = new Map<number, StepColumn>();
+  readonly #scratch: StepColumn;
+
+  constructor(operator: Operator, steps: number, run: QueryRun) {
+    this.#operator = operator;
+    this.#steps = steps;
+    this.#run = run;
+    this.#scratch = new StepColumn(steps);
+  }
+
+  async open(): Promise<void> {
+    this.series = await this.#operator.open();
+  }
+
+  /** The column of a series, good until the next call. The caller does not change it. */
+  column(index: number, isShared: boolean): StepColumn {
+    const kept = this.#kept.get(index);
+    if (kept !== undefined) return kept;
+    if (!isShared) {
+      this.#operator.read(index, this.#scratch);
+      return this.#scratch;
+    }
+    this.#run.reserve(columnBytes(this.#steps));
+    const column = new StepColumn(this.#steps);
+    this.#operator.read(index, column);
+    this.#kept.set(index, column);
+    return column;
+  }
+}

@@ -1,0 +1,170 @@
+import { LimitError } from '#/lib/errors.ts';
+import type { QueryContext, Queryable, SelectRequest, Series } from '#/storage/queryable.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
+import { Annotations } from '../annotations.ts';
+import type { StepColumn } from '../step-column.ts';
+
+/** What the operators of one evaluation share: its sources, its limits and its messages. */
+export class QueryRun {
+  readonly annotations = new Annotations();
+  readonly delayedNameRemoval: boolean;
+  readonly typeAndUnitLabels: boolean;
+  readonly startTimestamps: boolean;
+  readonly #queryable: Queryable;
+  readonly #context: QueryContext;
+  readonly #maxSamples: number;
+  readonly #answers = new Map<SelectRequest, Promise<readonly Series[]>>();
+  readonly #warnings = new Set<string>();
+  #work = 0;
+  #samples = 0;
+  #peakSamples = 0;
+  #totalSamples = 0;
+
+  constructor(options: RunOptions) {
+    this.delayedNameRemoval = options.delayedNameRemoval;
+    this.typeAndUnitLabels = options.typeAndUnitLabels;
+    this.startTimestamps = options.startTimestamps;
+    this.#queryable = options.queryable;
+    this.#context = options.context;
+    this.#maxSamples = options.maxSamples > 0 ? options.maxSamples : Number.POSITIVE_INFINITY;
+  }
+
+  /** Equal requests, by identity, are asked once. */
+  select(request: SelectRequest): Promise<readonly Series[]> {
+    let answer = this.#answers.get(request);
+    if (answer === undefined) {
+      answer = this.#ask(request);
+      this.#answers.set(request, answer);
+    }
+    return answer;
+  }
+
+  async #ask(request: SelectRequest): Promise<readonly Series[]> {
+    this.throwIfAborted();
+    try {
+      const { series, warnings } = await this.#queryable.select(request, this.#context);
+      for (const warning of warnings) this.#warnings.add(warning);
+      return series;
+    } catch (thrown) {
+      this.throwIfAborted();
+      throw thrown;
+    }
+  }
+
+  get warnings(): readonly string[] {
+    return [...this.#warnings];
+  }
+
+  get totalSamples(): number {
+    return this.#totalSamples;
+  }
+
+  get peakSamples(): number {
+    return this.#peakSamples;
+  }
+
+  get peakBytes(): number {
+    return this.#context.budget.peakBytes;
+  }
+
+  /** Notes work done, in samples or steps looked at: about 20 ns each. */
+  spend(units: number): void {
+    this.#work += units;
+  }
+
+  /** Whether it is time to let others run. Ask between two series, then `pause()`. */
+  get isDue(): boolean {
+    return this.#work >= WORK_BETWEEN_PAUSES;
+  }
+
+  /** @throws an AbortError or TimeoutError if the query has been aborted meanwhile. */
+  async pause(): Promise<void> {
+    this.#work = 0;
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+    this.throwIfAborted();
+  }
+
+  throwIfAborted(): void {
+    const { signal } = this.#context;
+    if (!signal.aborted) return;
+    const cause: unknown = signal.reason;
+    const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
+    const what = timedOut ? 'query timed out' : 'query was canceled';
+    const error = new Error(`${what} in expression evaluation`, { cause });
+    error.name = timedOut ? 'TimeoutError' : 'AbortError';
+    throw error;
+  }
+
+  /** Counts bytes that stay for longer than one series. */
+  reserve(bytes: number): void {
+    this.#context.budget.reserve(bytes);
+  }
+
+  release(bytes: number): void {
+    this.#context.budget.release(bytes);
+  }
+
+  /** Counts samples that stay in memory. */
+  holdSamples(count: number): void {
+    this.touchSamples(count);
+    this.#samples += count;
+  }
+
+  /** Checks the limit of samples with `count` more in memory for a moment. */
+  touchSamples(count: number): void {
+    const samples = this.#samples + count;
+    if (samples > this.#maxSamples) {
+      throw new LimitError(
+        'query processing would load too many samples into memory in query execution',
+      );
+    }
+    if (samples > this.#peakSamples) this.#peakSamples = samples;
+  }
+
+  /** Counts samples that selectors hand to operators, for the query's statistics. */
+  countSamples(count: number): void {
+    this.#totalSamples += count;
+  }
+}
+
+export interface RunOptions {
+  readonly queryable: Queryable;
+  readonly context: QueryContext;
+  readonly maxSamples: number;
+  readonly delayedNameRemoval: boolean;
+  readonly typeAndUnitLabels: boolean;
+  readonly startTimestamps: boolean;
+}
+
+/** About 10 ms of work. */
+const WORK_BETWEEN_PAUSES = 400_000;
+
+/** Bytes of a column of floats. */
+export function columnBytes(steps: number): number {
+  return 9 * steps;
+}
+
+/** Samples of a column; a histogram counts for as many floats as its bytes make. */
+export function samplesOf(column: StepColumn): number {
+  let count = 0;
+  for (let i = 0; i < column.steps; i++) count += column.present[i]!;
+  for (const histogram of column.histograms ?? []) {
+    if (histogram !== undefined) count += histogramSamples(histogram) - 1;
+  }
+  return count;
+}
+
+/** As HPoint.size of promql/value.go in Prometheus. */
+export function histogramSamples(histogram: FloatHistogram): number {
+  const { positiveSpans, negativeSpans, positiveBuckets, negativeBuckets, customValues } =
+    histogram;
+  const slots =
+    positiveSpans.length +
+    negativeSpans.length +
+    positiveBuckets.length +
+    negativeBuckets.length +
+    customValues.length;
+  return Math.floor((168 + 8 * slots + 8) / 16);
+}

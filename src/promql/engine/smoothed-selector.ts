@@ -1,0 +1,90 @@
+import { METRIC_NAME } from '#/model/labels.ts';
+import type { Series } from '#/storage/queryable.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { warningTexts } from '../annotation-texts.ts';
+import type { SelectorNode } from '../planner/nodes.ts';
+import type { StepColumn } from '../step-column.ts';
+import type { Operator, OutputSeries } from './operator.ts';
+import type { QueryRun } from './query-run.ts';
+import { dropStaleMarkers } from './sample-source.ts';
+
+/**
+ * An instant selector with `smoothed`: at every step the value between the samples around it, not
+ * further away than the lookback on either side; the last value where none follows.
+ * Semantics: smoothSeries of promql/engine.go in Prometheus.
+ */
+export class SmoothedSelectorOperator implements Operator {
+  readonly #node: SelectorNode;
+  readonly #run: QueryRun;
+  readonly #samples = new SampleBuffer();
+  #series: readonly Series[] = [];
+
+  constructor(node: SelectorNode, run: QueryRun) {
+    this.#node = node;
+    this.#run = run;
+  }
+
+  async open(): Promise<readonly OutputSeries[]> {
+    this.#series = await this.#run.select(this.#node.request);
+    return this.#series.map(({ labels }) => ({ labels, dropName: false }));
+  }
+
+  read(index: number, into: StepColumn): void {
+    const { grid, atMs, offsetMs, lookbackMs } = this.#node;
+    const samples = this.#samples;
+    into.clear();
+    if (grid.steps === 0) return;
+    const first = (atMs ?? grid.startMs) - offsetMs;
+    const stride = atMs === undefined ? grid.stepMs : 0;
+    const last = first + (grid.steps - 1) * stride;
+    samples.clear();
+    this.#series[index]!.read(first - lookbackMs + 1, last + lookbackMs, samples);
+    dropStaleMarkers(samples);
+    this.#run.spend(samples.length + grid.steps);
+    let from = 0;
+    let to = 0;
+    let next = 0;
+    for (let step = 0; step < grid.steps; step++) {
+      const time = first + step * stride;
+      while (to < samples.length && samples.times[to]! <= time + lookbackMs) to++;
+      while (from < to && samples.times[from]! <= time - lookbackMs) from++;
+      next = Math.max(next, from);
+      while (next < to && samples.times[next]! < time) next++;
+      if (from < to) this.#interpolate({ from, next, to, time, step }, index, into);
+    }
+    this.#run.countSamples(samples.length);
+    this.#run.touchSamples(samples.length);
+  }
+
+  /** `next` is the first sample of `[from, to)` at or after `time`. */
+  #interpolate({ from, next, to, time, step }: Around, index: number, into: StepColumn): void {
+    const { times, values, histograms } = this.#samples;
+    if (histograms !== undefined && isMixed(histograms, from, to)) {
+      const metricName = this.#series[index]!.labels.get(METRIC_NAME);
+      const text = warningTexts.mixedFloatsHistograms(metricName);
+      this.#run.annotations.warn(text, this.#node.position);
+      return;
+    }
+    const histogram = histograms?.[from];
+    if (histogram !== undefined) return;
+    if (next < to && times[next] === time) into.setFloat(step, values[next]!);
+    else if (next > from && next < to) {
+      const share = (time - times[next - 1]!) / (times[next]! - times[next - 1]!);
+      into.setFloat(step, values[next - 1]! + (values[next]! - values[next - 1]!) * share);
+    } else if (next > from) into.setFloat(step, values[next - 1]!);
+  }
+}
+
+interface Around {
+  readonly from: number;
+  readonly next: number;
+  readonly to: number;
+  readonly time: number;
+  readonly step: number;
+}
+
+function isMixed(histograms: readonly unknown[], from: number, to: number): boolean {
+  const isHistogram = histograms[from] !== undefined;
+  for (let i = from; i < to; i++) if ((histograms[i] !== undefined) !== isHistogram) return true;
+  return false;
+}

@@ -1,0 +1,242 @@
+import { EvaluationError } from '../evaluation-error.ts';
+import { infoTexts } from '../annotation-texts.ts';
+import type { AggregateNode } from '../planner/nodes.ts';
+import { StepColumn } from '../step-column.ts';
+import type { Group } from './grouping.ts';
+import { groupSeries } from './grouping.ts';
+import type { Operator, OutputSeries } from './operator.ts';
+import type { QueryRun } from './query-run.ts';
+import { columnBytes } from './query-run.ts';
+import { readScalar } from './scalar.ts';
+
+interface Selected {
+  readonly member: number;
+  readonly column: StepColumn;
+}
+
+/**
+ * `topk`, `bottomk` and `limitk`: of each group at every step some series, under their own labels.
+ * Folded at opening: a heap a step for the group at hand, and the columns of what was selected.
+ */
+export class TopKOperator implements Operator {
+  readonly #node: AggregateNode;
+  readonly #input: Operator;
+  readonly #parameter: Operator;
+  readonly #run: QueryRun;
+  #selected: readonly Selected[] = [];
+
+  constructor(node: AggregateNode, input: Operator, parameter: Operator, run: QueryRun) {
+    this.#node = node;
+    this.#input = input;
+    this.#parameter = parameter;
+    this.#run = run;
+  }
+
+  async open(): Promise<readonly OutputSeries[]> {
+    const [series] = await Promise.all([this.#input.open(), this.#parameter.open()]);
+    const { steps } = this.#node.grid;
+    const limits = limitsOf(readScalar(this.#parameter, steps), series.length);
+    if (limits === undefined) return [];
+    const selected: Selected[] = [];
+    for (const group of groupSeries(series, this.#node)) {
+      selected.push(...(await this.#select(group, limits)));
+    }
+    this.#selected = selected;
+    return selected.map(({ member }) => series[member]!);
+  }
+
+  read(index: number, into: StepColumn): void {
+    into.copyFrom(this.#selected[index]!.column);
+  }
+
+  async #select({ members }: Group, limits: Int32Array): Promise<Selected[]> {
+    const { operator, grid } = this.#node;
+    const capacity = Math.min(
+      members.length,
+      limits.reduce((a, b) => Math.max(a, b), 0),
+    );
+    const bytes = grid.steps * capacity * 12;
+    this.#run.reserve(bytes);
+    const heaps = new StepHeaps(grid.steps, capacity, operator === 'bottomk');
+    const column = new StepColumn(grid.steps);
+    for (const [ordinal, member] of members.entries()) {
+      this.#input.read(member, column);
+      if (operator === 'limitk') heaps.addFirst(column, ordinal, limits);
+      else if (heaps.addBest(column, ordinal, limits)) this.#noteHistogram();
+      this.#run.spend(grid.steps);
+      if (this.#run.isDue) await this.#run.pause();
+    }
+    const selected = this.#collect(heaps, members);
+    this.#run.release(bytes);
+    return selected;
+  }
+
+  /** In range queries in input order; in instant queries in that of the result. */
+  #collect(heaps: StepHeaps, members: readonly number[]): Selected[] {
+    const { operator, grid } = this.#node;
+    const columns = new Map<number, StepColumn>();
+    for (let step = 0; step < grid.steps; step++) {
+      for (const { ordinal, value } of heaps.at(step, operator !== 'limitk')) {
+        let column = columns.get(ordinal);
+        if (column === undefined) {
+          this.#run.reserve(columnBytes(grid.steps));
+          column = new StepColumn(grid.steps);
+          columns.set(ordinal, column);
+        }
+        this.#run.holdSamples(1);
+        column.setFloat(step, value);
+      }
+    }
+    const selected = Array.from(columns, ([ordinal, column]) => {
+      const member = members[ordinal]!;
+      if (operator === 'limitk') this.#restore(member, column);
+      return { member, column };
+    });
+    return grid.steps === 1 ? selected : selected.sort((a, b) => a.member - b.member);
+  }
+
+  /** `limitk` selects histograms, too; heaps only hold floats. */
+  #restore(member: number, column: StepColumn): void {
+    const full = new StepColumn(column.steps);
+    this.#input.read(member, full);
+    if (full.histograms === undefined) return;
+    for (let step = 0; step < column.steps; step++) {
+      const histogram = full.histograms[step];
+      if (column.present[step] === 1 && histogram !== undefined) {
+        column.setHistogram(step, histogram);
+      }
+    }
+  }
+
+  #noteHistogram(): void {
+    const { operator, position } = this.#node;
+    this.#run.annotations.info(infoTexts.histogramIgnoredInAggregation(operator), position);
+  }
+}
+
+/** k at every step, none below 0 or over the number of series; `undefined` when all are below 1. */
+function limitsOf(parameters: Float64Array, seriesCount: number): Int32Array | undefined {
+  const max = extreme(parameters, Math.max);
+  const min = extreme(parameters, Math.min);
+  if (max < 1) return undefined;
+  if (parameters.some(Number.isNaN)) throw new EvaluationError('Parameter value is NaN');
+  if (min <= -(2 ** 63)) throw new EvaluationError(`Scalar value ${min} underflows int64`);
+  if (max >= 2 ** 63 - 1024) throw new EvaluationError(`Scalar value ${max} overflows int64`);
+  return Int32Array.from(parameters, (k) => Math.max(0, Math.min(Math.trunc(k), seriesCount)));
+}
+
+function extreme(values: Float64Array, pick: (a: number, b: number) => number): number {
+  return values.length === 0 ? 0 : values.reduce((a, b) => pick(a, b));
+}
+
+/**
+ * One bounded heap a step, its worst element on top. Equal values are kept as container/heap of Go
+ * would, so that ties fall the way they do in Prometheus. NaN is worse than every number.
+ */
+class StepHeaps {
+  readonly #values: Float64Array;
+  readonly #ordinals: Int32Array;
+  readonly #sizes: Int32Array;
+  readonly #capacity: number;
+  readonly #descending: boolean;
+
+  constructor(steps: number, capacity: number, descending: boolean) {
+    this.#values = new Float64Array(steps * capacity);
+    this.#ordinals = new Int32Array(steps * capacity);
+    this.#sizes = new Int32Array(steps);
+    this.#capacity = capacity;
+    this.#descending = descending;
+  }
+
+  /** Returns whether there was a histogram, which has no place in an order. */
+  addBest(column: StepColumn, ordinal: number, limits: Int32Array): boolean {
+    let sawHistogram = false;
+    for (let step = 0; step < column.steps; step++) {
+      if (column.present[step] === 0 || limits[step] === 0) continue;
+      if (column.histograms?.[step] !== undefined) {
+        sawHistogram = true;
+        continue;
+      }
+      const value = column.values[step]!;
+      const base = step * this.#capacity;
+      if (this.#sizes[step]! < limits[step]!) this.#push(step, value, ordinal);
+      else if (this.#isBetter(value, this.#values[base]!)) {
+        this.#values[base] = value;
+        this.#ordinals[base] = ordinal;
+        this.#siftDown(base, this.#sizes[step]!);
+      }
+    }
+    return sawHistogram;
+  }
+
+  /** Takes samples as long as there is room. */
+  addFirst(column: StepColumn, ordinal: number, limits: Int32Array): void {
+    for (let step = 0; step < column.steps; step++) {
+      if (column.present[step] === 0 || this.#sizes[step]! >= limits[step]!) continue;
+      const isHistogram = column.histograms?.[step] !== undefined;
+      this.#push(step, isHistogram ? 0 : column.values[step]!, ordinal);
+    }
+  }
+
+  /** What a step has selected, best first if `sorted`. */
+  at(step: number, sorted: boolean): { ordinal: number; value: number }[] {
+    const base = step * this.#capacity;
+    const entries = Array.from({ length: this.#sizes[step]! }, (_, i) => ({
+      ordinal: this.#ordinals[base + i]!,
+      value: this.#values[base + i]!,
+    }));
+    if (!sorted) return entries;
+    const compare = (a: { value: number }, b: { value: number }): number => {
+      if (Number.isNaN(a.value) || Number.isNaN(b.value)) {
+        return Number(Number.isNaN(a.value)) - Number(Number.isNaN(b.value));
+      }
+      return this.#descending ? a.value - b.value : b.value - a.value;
+    };
+    return entries.sort(compare);
+  }
+
+  #isBetter(value: number, worst: number): boolean {
+    if (this.#descending ? worst > value : worst < value) return true;
+    return Number.isNaN(worst) && !Number.isNaN(value);
+  }
+
+  #isWorse(a: number, b: number): boolean {
+    const left = this.#values[a]!;
+    const right = this.#values[b]!;
+    return Number.isNaN(left) || (this.#descending ? left > right : left < right);
+  }
+
+  #push(step: number, value: number, ordinal: number): void {
+    const base = step * this.#capacity;
+    let child = this.#sizes[step]!++;
+    this.#values[base + child] = value;
+    this.#ordinals[base + child] = ordinal;
+    while (child > 0) {
+      const parent = (child - 1) >> 1;
+      if (!this.#isWorse(base + child, base + parent)) break;
+      this.#swap(base + child, base + parent);
+      child = parent;
+    }
+  }
+
+  #siftDown(base: number, size: number): void {
+    let parent = 0;
+    for (;;) {
+      let child = 2 * parent + 1;
+      if (child >= size) break;
+      if (child + 1 < size && this.#isWorse(base + child + 1, base + child)) child++;
+      if (!this.#isWorse(base + child, base + parent)) break;
+      this.#swap(base + child, base + parent);
+      parent = child;
+    }
+  }
+
+  #swap(a: number, b: number): void {
+    const value = this.#values[a]!;
+    const ordinal = this.#ordinals[a]!;
+    this.#values[a] = this.#values[b]!;
+    this.#ordinals[a] = this.#ordinals[b]!;
+    this.#values[b] = value;
+    this.#ordinals[b] = ordinal;
+  }
+}
