@@ -56,6 +56,8 @@ function compile(pattern: string): AnchoredRegex {
 
 function compileRe2(pattern: string): RE2JS {
   try {
+    // As it stands first: an error should show the pattern that was given.
+    RE2JS.compile(pattern, 0);
     return RE2JS.compile(`^(?s:${pattern})$`, 0);
   } catch (thrown) {
     throw new BadInputError(messageOf(thrown));

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { typeOf } from './ast.ts';
 import type { Expression } from './ast.ts';
 import { parseExpression, parseMatchers, parseMetric, PromqlParseError } from './parser.ts';
 import type { ParserFeatures } from './parser.ts';
+import { arbitraryQuery } from './parser/arbitrary-query.ts';
+import { printExpression } from './printer.ts';
 
 const everything: ParserFeatures = {
   experimentalFunctions: true,
@@ -175,6 +178,9 @@ describe('parseExpression()', () => {
     'a offset 1m offset 1m': '1:1: parse error: offset may not be set multiple times',
     'a offset 1m[5m]': '1:12: parse error: no offset modifiers allowed before range',
     '(a)[5m]': '1:4: parse error: ranges only allowed for vector selectors',
+    'a * on (x) group_left % b':
+      '1:23: parse error: unexpected <op:%> in grouping opts, expected "("',
+    'a{b=~"("}': '1:3: parse error: error parsing regexp: missing closing ): `(`',
     'a @ b': '1:5: parse error: unexpected identifier "b" in @, expected timestamp',
     '1 @ 2':
       '1:1: parse error: @ modifier must be preceded by an instant vector selector or range vector selector or a subquery',
@@ -228,6 +234,34 @@ describe('parseExpression()', () => {
     parseExpression(`a${' or a'.repeat(998)}`);
     parseExpression(`a{${'x="y",'.repeat(200_000)}}`);
   });
+});
+
+test('parseExpression() answers every mutilated text at once, with a result or a parse error', () => {
+  const pieces =
+    '( ) { } [ ] , : = == =~ !~ </ + - ^ @ sum by on offset bool and fill( max_of( rate( x 5m 1e ' +
+    '0x .5 Inf "a" \' ` \\x # \n $ é \u0000';
+  const edit = fc.record({
+    at: fc.double({ min: 0, max: 1, noNaN: true }),
+    cut: fc.nat(8),
+    piece: fc.constantFrom('', ...pieces.split(' ')),
+  });
+  fc.assert(
+    fc.property(arbitraryQuery, fc.array(edit, { minLength: 1, maxLength: 4 }), (query, edits) => {
+      let text = printExpression(query);
+      for (const { at, cut: length, piece } of edits) {
+        const start = Math.floor(at * text.length);
+        text = text.slice(0, start) + piece + text.slice(start + length);
+      }
+      const begin = performance.now();
+      try {
+        parseExpression(text, everything);
+      } catch (thrown) {
+        assert.ok(thrown instanceof PromqlParseError, `${text}: ${String(thrown)}`);
+      }
+      assert.ok(performance.now() - begin < 1000, text);
+    }),
+    { numRuns: 5000 },
+  );
 });
 
 describe('parseMatchers()', () => {

@@ -3,7 +3,7 @@ import type { VectorMatching } from '../ast.ts';
 import { parseNumberOrDuration, atNumberOrDuration } from './duration.ts';
 import { unquote } from './literals.ts';
 import type { TokenStream } from './token-stream.ts';
-import { canNameLabel } from './tokens.ts';
+import { canNameLabel, startsExpression } from './tokens.ts';
 
 export interface BinaryModifiers {
   readonly returnBool: boolean;
@@ -26,7 +26,8 @@ function parseLabelMatching(p: TokenStream): Omit<VectorMatching, 'fill'> {
     return { cardinality: 'one-to-one', on, labels, include: [] };
   }
   const cardinality = p.take().type === 'group_left' ? 'many-to-one' : 'one-to-many';
-  const include = p.at('(') ? parseGroupingLabels(p) : [];
+  // Labels may be left out where the right operand or `fill` follows.
+  const include = startsExpression(p.peek().type) && !p.at('(') ? [] : parseGroupingLabels(p);
   return { cardinality, on, labels, include };
 }
 

@@ -14,7 +14,7 @@ import { parseBinaryModifiers } from './matching.ts';
 import { parseAt, parseExtension, parseOffsetOf, parseRange } from './modifiers.ts';
 import { parseVectorSelector } from './selector.ts';
 import type { TokenStream } from './token-stream.ts';
-import { canNameMetric, isAggregation } from './tokens.ts';
+import { canNameMetric, isAggregation, startsExpression } from './tokens.ts';
 import type { Token, TokenType } from './tokens.ts';
 
 const LEVELS: readonly (readonly TokenType[])[] = [
@@ -194,8 +194,4 @@ function parseArguments(p: TokenStream): Expression[] {
   }
   p.built(height + 1);
   return args;
-}
-
-function startsExpression(type: TokenType): boolean {
-  return canNameMetric(type) || ['NUMBER', 'DURATION', 'STRING', '(', '{', '+', '-'].includes(type);
 }

@@ -105,6 +105,11 @@ export function canNameMetric(type: TokenType): boolean {
   return isKeyword(type) && !neverMetricNames.has(type);
 }
 
+/** Whether an operand can begin with such a token. */
+export function startsExpression(type: TokenType): boolean {
+  return canNameMetric(type) || ['NUMBER', 'DURATION', 'STRING', '(', '{', '+', '-'].includes(type);
+}
+
 /** In `by (…)`, `on (…)` and the like every keyword is also a label name. */
 export function canNameLabel(type: TokenType): boolean {
   return type === 'IDENTIFIER' || type === 'METRIC_IDENTIFIER' || isKeyword(type);
