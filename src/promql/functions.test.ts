@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { CompensatedSum } from '#/lib/compensated-sum.ts';
 import { Annotations } from './annotations.ts';
 import { pointFunctions, rangeFunctions } from './functions.ts';
 import type { KernelContext, KernelResult, RangeWindow } from './functions.ts';
@@ -72,6 +73,36 @@ test('sum_over_time() keeps what plain addition loses', () => {
     [4, -1e100],
   ]);
   assert.equal(value, 2);
+});
+
+test('sum_over_time() equals the sum compensated by comparison', () => {
+  const values = fc.array(fc.double({ min: -1e300, max: 1e300 }), { minLength: 1, maxLength: 40 });
+  fc.assert(
+    fc.property(values, (column) => {
+      const expected = new CompensatedSum();
+      for (const value of column) expected.add(value);
+      const samples = column.map((value, i) => [i, value] as const);
+      assert.equal(evaluate('sum_over_time', samples), expected.value);
+    }),
+  );
+});
+
+test('sums past the finite numbers are infinite or NaN', () => {
+  const sumOf = (...values: number[]) =>
+    evaluate(
+      'sum_over_time',
+      values.map((value, i) => [i, value] as const),
+    );
+  assert.equal(sumOf(Number.MAX_VALUE, Number.MAX_VALUE), Infinity);
+  assert.equal(sumOf(-Infinity, 1), -Infinity);
+  assert.equal(sumOf(-Infinity, 1, Infinity), NaN);
+  assert.equal(
+    evaluate('avg_over_time', [
+      [1, -Infinity],
+      [2, 1],
+    ]),
+    -Infinity,
+  );
 });
 
 test('avg_over_time() does not overflow', () => {

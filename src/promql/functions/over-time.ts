@@ -155,38 +155,56 @@ function ofFloats(compute: (floats: FloatWindow, args: readonly number[]) => num
   };
 }
 
-/** Sum of `values[from, to)` by Kahan and Neumaier; an overflow stays infinite. */
+/**
+ * Sum of `values[from, to)`, compensated. Knuth's TwoSum finds the same rounding errors as Neumaier's
+ * comparison, without a branch; only where the sum leaves the finite numbers do they differ.
+ */
 export function sum(values: Float64Array, from: number, to: number): number {
   let total = 0;
-  let compensation = 0;
+  let rest = 0;
   for (let i = from; i < to; i++) {
     const value = values[i]!;
     const next = total + value;
-    if (Math.abs(total) >= Math.abs(value)) compensation += total - next + value;
-    else compensation += value - next + total;
-    // Past the largest number the difference is infinite or NaN and means nothing.
-    if (next === Infinity || next === -Infinity) compensation = 0;
+    const part = next - total;
+    rest += total - (next - part) + (value - part);
     total = next;
   }
-  return total === Infinity || total === -Infinity ? total : total + compensation;
+  return isFinite(total) ? total + rest : sumPastFinite(values, from, to);
+}
+
+/** An overflow stays infinite, and infinities of both signs make NaN. */
+function sumPastFinite(values: Float64Array, from: number, to: number): number {
+  const sum = new CompensatedSum();
+  for (let i = from; i < to; i++) sum.add(values[i]!);
+  return isFinite(sum.total) ? sum.value : sum.total;
 }
 
 /** Mean of `values[from, to)`: the compensated sum divided, as long as the sum does not overflow. */
 export function mean(values: Float64Array, from: number, to: number): number {
   let total = values[from]!;
-  let compensation = 0;
+  let rest = 0;
   for (let i = from + 1; i < to; i++) {
     const value = values[i]!;
     const next = total + value;
-    if (next === Infinity || next === -Infinity) {
-      return incrementalMean(values, from, to, i, total, compensation);
-    }
-    if (Math.abs(total) >= Math.abs(value)) compensation += total - next + value;
-    else compensation += value - next + total;
+    const part = next - total;
+    rest += total - (next - part) + (value - part);
     total = next;
   }
   const count = to - from;
-  return total / count + compensation / count;
+  return isFinite(total) ? total / count + rest / count : meanPastFinite(values, from, to);
+}
+
+function meanPastFinite(values: Float64Array, from: number, to: number): number {
+  const sum = new CompensatedSum(values[from]!);
+  for (let i = from + 1; i < to; i++) {
+    const next = sum.total + values[i]!;
+    if (next === Infinity || next === -Infinity) {
+      return incrementalMean(values, from, to, i, sum.total, sum.rest);
+    }
+    sum.add(values[i]!);
+  }
+  const count = to - from;
+  return sum.total / count + sum.rest / count;
 }
 
 /** Goes on at `index`, where the sum would overflow: from there the mean itself is moved along. */
