@@ -19,12 +19,14 @@ export class Gate {
 
   /** Runs `work` when there is room; rejects with the signal's reason if it aborts while waiting. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    using _place = await this.enter(signal);
+    return await work();
+  }
+
+  /** Takes a place, which is given back by disposing the result; rejects as `run` does. */
+  async enter(signal: AbortSignal): Promise<Disposable> {
     await this.#enter(signal);
-    try {
-      return await work();
-    } finally {
-      this.#leave();
-    }
+    return { [Symbol.dispose]: () => this.#leave() };
   }
 
   #enter(signal: AbortSignal): Promise<void> {

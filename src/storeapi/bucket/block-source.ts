@@ -1,0 +1,17 @@
+import type { ByteCache } from '#/cache/cache.ts';
+import type { Labels } from '#/model/labels.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import type { IndexHeader } from '#/tsdb/index-header.ts';
+
+/** Where one block's bytes come from. */
+export interface BlockSource {
+  readonly meta: BlockMeta;
+  /** The block's external labels. */
+  readonly labels: Labels;
+  readonly bucket: Bucket;
+  /** Postings and series entries. */
+  readonly indexCache: ByteCache;
+  /** Opened on first use, built from the bucket if it is not on the disk. */
+  readonly header: (signal: AbortSignal) => Promise<IndexHeader>;
+}

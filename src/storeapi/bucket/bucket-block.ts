@@ -1,0 +1,166 @@
+import { CorruptionError } from '#/lib/errors.ts';
+import { compareLabels } from '#/model/labels.ts';
+import type { Labels } from '#/model/labels.ts';
+import type { Matcher } from '#/model/matcher.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import type { ChunkMeta } from '#/tsdb/index.ts';
+import type { ShardFilter } from '../shard.ts';
+import type { Aggregate, SeriesBatch, StoreSeries } from '../store.ts';
+import { ChunkLoader } from './chunk-loader.ts';
+import { IndexLoader } from './index-loader.ts';
+import type { BlockSource } from './block-source.ts';
+import type { RequestLimiter } from './request-limiter.ts';
+
+/** What a request wants of one block, its external labels and all-block matters settled. */
+export interface BlockQuery {
+  readonly mint: number;
+  readonly maxt: number;
+  /** Without those on external labels; may be empty, which selects every series. */
+  readonly matchers: readonly Matcher[];
+  readonly aggregates: readonly Aggregate[];
+  readonly skipChunks: boolean;
+  /** 0 for all. */
+  readonly limit: number;
+  /** Completes the labels of a series (see external-labels.ts). */
+  readonly complete: (labels: readonly string[]) => Labels;
+  readonly shard: ShardFilter;
+}
+
+/** A series found in the index: its labels as answered, and the chunks that overlap the range. */
+interface FoundSeries {
+  readonly labels: Labels;
+  readonly chunks: readonly ChunkMeta[];
+}
+
+/** About how many bytes of chunks are in memory at once for one block of one request. */
+const BATCH_BYTES = 8 * 1024 * 1024;
+const BATCH_SERIES = 5000;
+
+/** One block in the bucket, read by range. Holds its index-header; everything else is read when asked for. */
+export class BucketBlock {
+  readonly meta: BlockMeta;
+  readonly labels: Labels;
+  readonly #index: IndexLoader;
+  readonly #chunks: ChunkLoader;
+
+  constructor(source: BlockSource) {
+    this.meta = source.meta;
+    this.labels = source.labels;
+    this.#index = new IndexLoader(source);
+    this.#chunks = new ChunkLoader(source);
+  }
+
+  get minTime(): number {
+    return this.meta.minTime;
+  }
+
+  get maxTime(): number {
+    return this.meta.maxTime;
+  }
+
+  get resolutionMs(): number {
+    return this.meta.thanos?.downsample.resolution ?? 0;
+  }
+
+  /**
+   * The block's series for a query in label order, in batches whose chunks fit in memory together.
+   * Labels are found and sorted first, since completing them can change their order.
+   */
+  async *series(
+    query: BlockQuery,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): AsyncGenerator<SeriesBatch, void> {
+    const found = await this.#find(query, limiter, signal);
+    for (const batch of batches(found, query.skipChunks, this.#chunks.estimatedBytes)) {
+      yield { series: await this.#load(batch, query, limiter, signal), warnings: [] };
+    }
+  }
+
+  /** Names of the labels that the block's matching series have, external ones left out. */
+  async labelNames(
+    query: BlockQuery,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    if (query.matchers.length === 0) return this.#index.labelNames(signal);
+    const names = new Set<string>();
+    for (const { labels } of await this.#find(query, limiter, signal)) {
+      for (const { name } of labels) names.add(name);
+    }
+    return [...names];
+  }
+
+  /** The values of a label that is not external. */
+  async labelValues(
+    name: string,
+    query: BlockQuery,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    if (query.matchers.length === 0) return this.#index.labelValues(name, signal);
+    const values = new Set<string>();
+    for (const { labels } of await this.#find(query, limiter, signal)) values.add(labels.get(name));
+    values.delete('');
+    return [...values];
+  }
+
+  async #find(
+    query: BlockQuery,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<FoundSeries[]> {
+    const found: FoundSeries[] = [];
+    await this.#index.forEachSeries(query.matchers, limiter, signal, (entry, symbols) => {
+      const chunks = entry.chunksIn(query.mint, query.maxt);
+      if (chunks.length === 0) return true;
+      const labels = query.complete(symbols());
+      if (!query.shard(labels)) return true;
+      limiter.addSeries(1);
+      found.push({ labels, chunks });
+      return query.limit === 0 || found.length < query.limit;
+    });
+    return found.sort((a, b) => compareLabels(a.labels, b.labels));
+  }
+
+  async #load(
+    found: readonly FoundSeries[],
+    query: BlockQuery,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<StoreSeries[]> {
+    if (query.skipChunks) return found.map(({ labels }) => ({ labels, chunks: [] }));
+    const wanted = found.flatMap(({ chunks }) => chunks);
+    limiter.addChunks(wanted.length);
+    const loaded = await this.#chunks.load(wanted, query.aggregates, limiter, signal);
+    let next = 0;
+    return found.map(({ labels, chunks }) => {
+      const own = loaded.slice(next, next + chunks.length);
+      next += chunks.length;
+      return { labels, chunks: own.flat() };
+    });
+  }
+}
+
+/** Cuts the series into batches of about `BATCH_BYTES` of chunks. */
+function* batches(
+  found: readonly FoundSeries[],
+  skipChunks: boolean,
+  chunkBytes: number,
+): Generator<readonly FoundSeries[], void> {
+  let from = 0;
+  let bytes = 0;
+  for (const [i, { chunks }] of found.entries()) {
+    bytes += skipChunks ? 0 : chunks.length * chunkBytes;
+    if (bytes < BATCH_BYTES && i + 1 - from < BATCH_SERIES && i + 1 < found.length) continue;
+    yield found.slice(from, i + 1);
+    from = i + 1;
+    bytes = 0;
+  }
+}
+
+/** Names the block in the message of what was found damaged in it. */
+export function inBlock(meta: BlockMeta, thrown: unknown): unknown {
+  if (!(thrown instanceof CorruptionError)) return thrown;
+  return new CorruptionError(`block ${meta.ulid}: ${thrown.message}`, { cause: thrown });
+}

@@ -1,0 +1,213 @@
+import { planPostings, plannedLists, selectPostings, ALL_POSTINGS } from '#/tsdb/postings-plan.ts';
+import { decodePostings, noPostings } from '#/tsdb/postings.ts';
+import type { Postings } from '#/tsdb/postings.ts';
+import { CorruptionError } from '#/lib/errors.ts';
+import type { Matcher } from '#/model/matcher.ts';
+import { SeriesEntry, readSection, readSeriesBody } from '#/tsdb/index.ts';
+import type { PostingsRange } from '#/tsdb/index.ts';
+import type { IndexHeader } from '#/tsdb/index-header.ts';
+import type { BlockSource } from './block-source.ts';
+import { coalesce } from './ranges.ts';
+import type { RequestLimiter } from './request-limiter.ts';
+
+/** What a series entry is taken to be long when nothing is known. */
+const DEFAULT_SERIES_BYTES = 64 * 1024;
+/** Series whose entries are in memory at once. */
+const BATCH_SERIES = 10_000;
+
+/** Visits one series; `labels` gives `[name, value, …]` of the entry at hand. False ends the visits. */
+type Visit = (entry: SeriesEntry, labels: () => readonly string[]) => boolean;
+
+interface PostingsList {
+  readonly key: string;
+  readonly range: PostingsRange;
+}
+
+/** Reads postings and series of one block: from the cache, and by joined ranges of its index. */
+export class IndexLoader {
+  readonly #source: BlockSource;
+  readonly #seriesBytes: number;
+
+  constructor(source: BlockSource) {
+    this.#source = source;
+    const known = source.meta.thanos?.indexStats.seriesMaxSize ?? 0;
+    this.#seriesBytes =
+      known > 0 ? Math.min(known + 16, DEFAULT_SERIES_BYTES) : DEFAULT_SERIES_BYTES;
+  }
+
+  async labelNames(signal: AbortSignal): Promise<string[]> {
+    return [...(await this.#source.header(signal)).labelNames()];
+  }
+
+  async labelValues(name: string, signal: AbortSignal): Promise<string[]> {
+    return (await this.#source.header(signal)).labelValues(name);
+  }
+
+  /** Visits the series that all matchers select, in the order of the index; no matchers select all. */
+  async forEachSeries(
+    matchers: readonly Matcher[],
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+    visit: Visit,
+  ): Promise<void> {
+    const header = await this.#source.header(signal);
+    const selected = await this.#select(header, matchers, limiter, signal);
+    for (let from = 0; from < selected.length; from += BATCH_SERIES) {
+      const batch = selected.subarray(from, from + BATCH_SERIES);
+      const bodies = await this.#seriesBodies(header, batch, limiter, signal);
+      const entry = new SeriesEntry();
+      const labels = () => entry.labels((symbol) => header.symbol(symbol)).flat;
+      for (const [i, body] of bodies.entries()) {
+        entry.decode(body, header.seriesOffset(batch[i]!));
+        if (!visit(entry, labels)) return;
+      }
+    }
+  }
+
+  async #select(
+    header: IndexHeader,
+    matchers: readonly Matcher[],
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<Postings> {
+    if (matchers.length === 0) {
+      const all = await this.#lists(header, [ALL_POSTINGS], limiter, signal);
+      return [...all.values()][0] ?? noPostings;
+    }
+    const plan = planPostings(matchers, (name) => header.labelValues(name));
+    if (plan === undefined) return noPostings;
+    const lists = await this.#lists(header, plannedLists(plan), limiter, signal);
+    return selectPostings(plan, (name, value) => lists.get(this.#postingsKey(name, value)));
+  }
+
+  /** The lists that exist, by their cache keys. */
+  async #lists(
+    header: IndexHeader,
+    wanted: readonly { readonly name: string; readonly value: string }[],
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<Map<string, Postings>> {
+    const lists: PostingsList[] = wanted.flatMap(({ name, value }) => {
+      const range = listRange(header, name, value);
+      return range === undefined ? [] : [{ key: this.#postingsKey(name, value), range }];
+    });
+    const decoded = new Map<string, Postings>();
+    const cached = await this.#source.indexCache.getMany(
+      lists.map(({ key }) => key),
+      signal,
+    );
+    const missing: PostingsList[] = [];
+    for (const [i, list] of lists.entries()) {
+      const body = cached[i];
+      if (body === undefined) {
+        missing.push(list);
+      } else {
+        limiter.addBytes(body.length);
+        decoded.set(list.key, decodePostings(body, this.#where('postings list')));
+      }
+    }
+    missing.sort((a, b) => a.range.start - b.range.start);
+    const reads = coalesce(missing.map(({ range }) => range));
+    await Promise.all(
+      reads.map(async ({ start, end, from, to }) => {
+        const bytes = await this.#read(start, end, limiter, signal);
+        for (const { key, range } of missing.slice(from, to)) {
+          const section = bytes.subarray(range.start - start, range.end - start);
+          const body = readSection(section, this.#where('postings list'), range.start);
+          this.#source.indexCache.set(key, body);
+          decoded.set(key, decodePostings(body, this.#where('postings list')));
+        }
+      }),
+    );
+    return decoded;
+  }
+
+  /** The bodies of series entries, in the order of `series`, which ascends. */
+  async #seriesBodies(
+    header: IndexHeader,
+    series: Postings,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<Uint8Array[]> {
+    const { indexCache } = this.#source;
+    const keys = Array.from(series, (id) => this.#seriesKey(id));
+    const cached = await indexCache.getMany(keys, signal);
+    const missing: { at: number; start: number; end: number }[] = [];
+    const bodies: Uint8Array[] = [];
+    for (const [at, id] of series.entries()) {
+      const body = cached[at];
+      if (body !== undefined) {
+        limiter.addBytes(body.length);
+        bodies[at] = body;
+        continue;
+      }
+      const start = header.seriesOffset(id);
+      missing.push({ at, start, end: start + this.#seriesBytes });
+    }
+    await Promise.all(
+      coalesce(missing).map(async ({ start, end, from, to }) => {
+        const bytes = await this.#read(start, end, limiter, signal);
+        for (const wanted of missing.slice(from, to)) {
+          const body =
+            readSeriesBody(bytes, wanted.start - start, start) ??
+            (await this.#longSeriesBody(wanted.start, limiter, signal));
+          indexCache.set(keys[wanted.at]!, body);
+          bodies[wanted.at] = body;
+        }
+      }),
+    );
+    return bodies;
+  }
+
+  /** An entry that is longer than was taken for granted: twice as much, until it fits. */
+  async #longSeriesBody(
+    offset: number,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    for (let length = 2 * this.#seriesBytes; ; length *= 2) {
+      const bytes = await this.#read(offset, offset + length, limiter, signal);
+      const body = readSeriesBody(bytes, 0, offset);
+      if (body !== undefined) return body;
+      if (bytes.length < length) {
+        throw new CorruptionError(
+          `${this.#where('series entry')} at offset ${offset}: the index ends inside it`,
+        );
+      }
+    }
+  }
+
+  async #read(
+    start: number,
+    end: number,
+    limiter: RequestLimiter,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { bucket, meta } = this.#source;
+    const bytes = await bucket.read(`${meta.ulid}/index`, {
+      offset: start,
+      length: end - start,
+      signal,
+    });
+    limiter.addBytes(bytes.length);
+    return bytes;
+  }
+
+  #postingsKey(name: string, value: string): string {
+    return `P:${this.#source.meta.ulid}:${JSON.stringify([name, value])}`;
+  }
+
+  #seriesKey(id: number): string {
+    return `S:${this.#source.meta.ulid}:${id}`;
+  }
+
+  #where(what: string): string {
+    return `block ${this.#source.meta.ulid}: index ${what}`;
+  }
+}
+
+/** The list's section, with the length and the checksum around its body. */
+function listRange(header: IndexHeader, name: string, value: string): PostingsRange | undefined {
+  const body = header.postingsRange(name, value);
+  return body && { start: body.start - 4, end: body.end + 4 };
+}
