@@ -13,7 +13,7 @@ test('a gate keeps its limit and the order of arrival', async () => {
       return new Promise<void>((resolve) => finish.push(resolve));
     }),
   );
-  await Promise.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(started, [0, 1]);
   for (let i = 0; i < 4; i++) {
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,6 +1,6 @@
 import type { Gate } from '#/lib/gate.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
-import { Labels } from '#/model/labels.ts';
+import type { Labels } from '#/model/labels.ts';
 import { matchesAll } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';

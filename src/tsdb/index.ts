@@ -13,7 +13,9 @@ import { ALL_POSTINGS, plannedLists, planPostings, selectPostings } from './post
 import { decodePostings, noPostings } from './postings.ts';
 import type { Postings } from './postings.ts';
 
-export { SeriesEntry } from './index/series-entry.ts';
+export { readSection } from './index/section.ts';
+export { readSeriesBody, SeriesEntry } from './index/series-entry.ts';
+export type { PostingsRange } from './index/postings-table.ts';
 export type { ChunkMeta } from './index/series-entry.ts';
 
 /** Bytes of the series section that are read at once. */

@@ -49,7 +49,7 @@ export async function* mergeStreams(
     if (pieces.length > 0) output.push(combineSeries(pieces));
     if (output.length > 0) yield { series: output, warnings: [] };
   } finally {
-    await Promise.all(open.map((rest) => rest.return?.()));
+    await Promise.all(open.map(async (rest) => rest.return?.()));
   }
 }
 

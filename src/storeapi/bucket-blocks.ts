@@ -1,0 +1,138 @@
+import type { ByteCache } from '#/cache/cache.ts';
+import { Gate } from '#/lib/gate.ts';
+import type { Disk } from '#/lib/disk.ts';
+import { Labels } from '#/model/labels.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import type { Metrics } from '#/telemetry/metrics.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { BucketBlock } from './bucket/bucket-block.ts';
+import { HeaderCache } from './bucket/header-cache.ts';
+import { RESOLUTIONS_MS } from './bucket/block-selection.ts';
+import type { BlockGroup, BlockGroups } from './bucket-store.ts';
+
+/** What a look into the bucket found. */
+export interface FoundBlocks {
+  /** The blocks that passed all filters. */
+  readonly metas: readonly BlockMeta[];
+  /** Whether some could not be read, so that a missing block may still be there. */
+  readonly incomplete: boolean;
+}
+
+export interface BucketBlocksOptions {
+  readonly find: (signal: AbortSignal) => Promise<FoundBlocks>;
+  readonly bucket: Bucket;
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly indexCache: ByteCache;
+  readonly headerCacheBytes: number;
+  /** Opens every block's header at once after a sync, instead of on first use. */
+  readonly eagerHeaders: boolean;
+  readonly concurrency: number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** The bucket's blocks as a store gateway serves them; `sync` follows what comes and goes. */
+export class BucketBlocks implements BlockGroups {
+  readonly #options: BucketBlocksOptions;
+  readonly #headers: HeaderCache;
+  readonly #blocks = new Map<string, BucketBlock>();
+  readonly #metrics;
+  #groups: readonly BlockGroup[] = [];
+  #cleaned = false;
+
+  constructor(options: BucketBlocksOptions) {
+    this.#options = options;
+    this.#headers = new HeaderCache({ ...options, maxBytes: options.headerCacheBytes });
+    const { metrics } = options;
+    this.#metrics = {
+      loaded: metrics.gauge({
+        name: 'thanos_bucket_store_blocks_loaded',
+        help: 'Blocks that are served.',
+      }),
+      loads: metrics.counter({
+        name: 'thanos_bucket_store_block_loads_total',
+        help: 'Blocks that were taken in.',
+      }),
+      loadFailures: metrics.counter({
+        name: 'thanos_bucket_store_block_load_failures_total',
+        help: 'Blocks that could not be taken in.',
+      }),
+      drops: metrics.counter({
+        name: 'thanos_bucket_store_block_drops_total',
+        help: 'Blocks that were let go.',
+      }),
+    };
+  }
+
+  groups(): readonly BlockGroup[] {
+    return this.#groups;
+  }
+
+  /**
+   * Looks at the bucket and serves what is there. An incomplete look adds blocks and drops none. A
+   * block that cannot be opened is left out and tried again at the next sync.
+   * @throws UnavailableError if the bucket cannot be listed.
+   */
+  async sync(signal: AbortSignal): Promise<void> {
+    const { metas, incomplete } = await this.#options.find(signal);
+    const found = new Set(metas.map(({ ulid }) => ulid));
+    const fresh = metas.filter(({ ulid }) => !this.#blocks.has(ulid));
+    const gate = new Gate(this.#options.concurrency);
+    await Promise.all(fresh.map((meta) => gate.run(signal, () => this.#add(meta, signal))));
+    if (!incomplete) {
+      const gone = [...this.#blocks.keys()].filter((ulid) => !found.has(ulid));
+      for (const ulid of gone) this.#blocks.delete(ulid);
+      this.#metrics.drops.inc(gone.length);
+      await Promise.all(gone.map((ulid) => this.#headers.remove(ulid)));
+      await this.#cleanOnce(found);
+    }
+    this.#groups = grouped(this.#blocks.values());
+    this.#metrics.loaded.set(this.#blocks.size);
+  }
+
+  async #add(meta: BlockMeta, signal: AbortSignal): Promise<void> {
+    const { bucket, indexCache, eagerHeaders, log } = this.#options;
+    const header = (of: AbortSignal) => this.#headers.get(meta, of);
+    try {
+      const block = new BucketBlock({
+        meta,
+        labels: Labels.fromObject(meta.thanos?.labels ?? {}),
+        bucket,
+        indexCache,
+        header,
+      });
+      if (!RESOLUTIONS_MS.includes(block.resolutionMs)) {
+        throw new Error(
+          `resolution of ${block.resolutionMs} ms; want one of ${RESOLUTIONS_MS.join(', ')}`,
+        );
+      }
+      if (eagerHeaders) await header(signal);
+      this.#blocks.set(meta.ulid, block);
+      this.#metrics.loads.inc();
+    } catch (thrown) {
+      signal.throwIfAborted();
+      this.#metrics.loadFailures.inc();
+      log.warn('block cannot be opened; it is tried again at the next sync', {
+        block: meta.ulid,
+        err: thrown,
+      });
+    }
+  }
+
+  /** Headers of blocks that went while nobody looked are found once, after the first whole sync. */
+  async #cleanOnce(known: ReadonlySet<string>): Promise<void> {
+    if (this.#cleaned) return;
+    await this.#headers.clean(known);
+    this.#cleaned = true;
+  }
+}
+
+function grouped(blocks: Iterable<BucketBlock>): BlockGroup[] {
+  const byLabels = Map.groupBy(blocks, ({ labels }) => labels.key);
+  return Array.from(byLabels.values(), (group) => ({
+    labels: group[0]!.labels,
+    blocks: group.sort((a, b) => a.minTime - b.minTime || a.maxTime - b.maxTime),
+  }));
+}

@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
+import type { Disk } from '#/lib/disk.ts';
+import { CorruptionError, NotFoundError } from '#/lib/errors.ts';
+import { untilAborted } from '#/lib/until-aborted.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import type { RangeReader } from '#/storage/range-reader.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import { INDEX_FILENAME } from '#/tsdb/block-meta.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { INDEX_HEADER_FILENAME, IndexHeader, buildIndexHeader } from '#/tsdb/index-header.ts';
+
+export interface HeaderCacheOptions {
+  readonly bucket: Bucket;
+  readonly disk: Disk;
+  /** Where headers are kept between starts, one directory a block. */
+  readonly directory: string;
+  /** Bound of the opened headers, in bytes; at least one is kept. */
+  readonly maxBytes: number;
+  readonly log: Log;
+}
+
+/**
+ * The index-headers of the bucket's blocks: built from the bucket when first needed, kept on the disk,
+ * opened into memory while they are used, and the ones used longest ago let go.
+ */
+export class HeaderCache {
+  readonly #options: HeaderCacheOptions;
+  readonly #opened: LRUCache<string, IndexHeader>;
+  /** Headers being opened; everybody who wants one waits for the same work. */
+  readonly #opening = new Map<string, Promise<IndexHeader>>();
+
+  constructor(options: HeaderCacheOptions) {
+    this.#options = options;
+    this.#opened = new LRUCache({
+      maxSize: options.maxBytes,
+      sizeCalculation: ({ sizeBytes }) => Math.min(sizeBytes, options.maxBytes),
+    });
+  }
+
+  get sizeBytes(): number {
+    return this.#opened.calculatedSize;
+  }
+
+  /** One caller's abort does not take the header away from the others. */
+  get(meta: BlockMeta, signal: AbortSignal): Promise<IndexHeader> {
+    const opened = this.#opened.get(meta.ulid);
+    if (opened !== undefined) return Promise.resolve(opened);
+    let opening = this.#opening.get(meta.ulid);
+    if (opening === undefined) {
+      opening = this.#open(meta).finally(() => this.#opening.delete(meta.ulid));
+      this.#opening.set(meta.ulid, opening);
+    }
+    return untilAborted(opening, signal);
+  }
+
+  /** Forgets a block that is gone. */
+  async remove(ulid: string): Promise<void> {
+    this.#opened.delete(ulid);
+    await this.#options.disk.remove(join(this.#options.directory, ulid));
+  }
+
+  /** Removes what lies in the directory for blocks that are not among `known`. */
+  async clean(known: ReadonlySet<string>): Promise<void> {
+    const { disk, directory } = this.#options;
+    if ((await disk.stat(directory)) === undefined) return;
+    for (const { name, kind } of await disk.list(directory)) {
+      if (kind === 'directory' && name.length === 26 && !known.has(name)) await this.remove(name);
+    }
+  }
+
+  async #open(meta: BlockMeta): Promise<IndexHeader> {
+    const header = (await this.#fromDisk(meta)) ?? (await this.#build(meta));
+    this.#opened.set(meta.ulid, header);
+    return header;
+  }
+
+  /** A damaged file is as good as none. */
+  async #fromDisk(meta: BlockMeta): Promise<IndexHeader | undefined> {
+    const { disk, log } = this.#options;
+    const path = this.#path(meta);
+    if ((await disk.stat(path)) === undefined) return undefined;
+    try {
+      return IndexHeader.open(await disk.read(path));
+    } catch (thrown) {
+      if (!(thrown instanceof CorruptionError)) throw thrown;
+      log.warn('index-header is damaged; building it anew', { block: meta.ulid, err: thrown });
+      return undefined;
+    }
+  }
+
+  async #build(meta: BlockMeta): Promise<IndexHeader> {
+    const { bucket, disk } = this.#options;
+    const bytes = await buildIndexHeader(await indexReader(bucket, meta));
+    const path = this.#path(meta);
+    await disk.write(`${path}.tmp`, bytes);
+    await disk.rename(`${path}.tmp`, path);
+    return IndexHeader.open(bytes);
+  }
+
+  #path({ ulid }: BlockMeta): string {
+    return join(this.#options.directory, ulid, INDEX_HEADER_FILENAME);
+  }
+}
+
+/** The block's index in the bucket. */
+async function indexReader(bucket: Bucket, meta: BlockMeta): Promise<RangeReader> {
+  const name = `${meta.ulid}/${INDEX_FILENAME}`;
+  const attributes = await bucket.attributes(name);
+  if (attributes === undefined) throw new NotFoundError(`${bucket.name}: ${name} is missing`);
+  return {
+    sizeBytes: attributes.sizeBytes,
+    read: (offset, length, signal) => {
+      return bucket.read(name, { offset, length, ...(signal === undefined ? {} : { signal }) });
+    },
+  };
+}
