@@ -161,7 +161,7 @@ export class PrometheusClient {
     maxt: number,
     signal: AbortSignal,
   ): Promise<ExemplarData[]> {
-    const parameters = { query, start: printTime(mint), end: printTime(maxt) };
+    const parameters = { query, ...timeRange(mint, maxt) };
     return this.#get('/api/v1/query_exemplars', parameters, api.exemplarsData, signal);
   }
 
@@ -259,15 +259,20 @@ export class PrometheusClient {
 function lookup({ matchers, mint, maxt, limit }: LookupRequest): Record<string, string> {
   return {
     ...(matchers.length === 0 ? {} : { 'match[]': `{${matchers.map(printMatcher).join(',')}}` }),
-    start: printTime(mint),
-    end: printTime(maxt),
+    ...timeRange(mint, maxt),
     ...(limit > 0 ? { limit: String(limit) } : {}),
   };
 }
 
-/** Seconds, never in exponent form. */
-function printTime(timeMs: number): string {
-  return String(timeMs / 1000);
+/** Times that the server can hold; it wraps around at larger ones, and without one means all of time. */
+const FARTHEST_MS = 8.64e15;
+
+/** In seconds, which never take the exponent form within these bounds. */
+function timeRange(mint: number, maxt: number): Record<string, string> {
+  return {
+    ...(mint < -FARTHEST_MS ? {} : { start: String(mint / 1000) }),
+    ...(maxt > FARTHEST_MS ? {} : { end: String(maxt / 1000) }),
+  };
 }
 
 /**

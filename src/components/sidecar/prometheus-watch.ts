@@ -90,12 +90,13 @@ export class PrometheusWatch {
       external_labels: String(this.#externalLabels),
       version: this.#version,
     });
-    this.#beat();
+    this.#up.set(1);
   }
 
-  /** Heartbeats until the signal aborts: ready while Prometheus answers, not ready while it does not. */
+  /** Heartbeats until the signal aborts: ready at first and while Prometheus answers, not ready while it does not. */
   run(): Promise<void> {
     const { clock, signal } = this.#env;
+    this.#beat();
     return every(clock, this.#options.intervalMs, signal, async () => {
       try {
         await this.#attempt((until) => this.#refresh(until));
