@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { Engine } from '#/promql/engine.ts';
+import { runTestScript } from '#/promql/testlang.ts';
+
+/**
+ * Prometheus's own scripts, where they lie beside the repository (`../shared`); elsewhere there is
+ * nothing to run. `promqltest-floor.json` has how
+ * many evals of each file must pass; UPDATE_FLOOR=1 raises it to what passes now, never lowers it.
+ * SHOW_FAILURES=1 prints what fails and why.
+ */
+const folder = resolve(import.meta.dirname, '../../shared/conformance/promqltest');
+const floorFile = join(import.meta.dirname, 'promqltest-floor.json');
+
+describe('upstream PromQL scripts', () => {
+  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
+  const floor = readFloor();
+  const total = { passed: 0, failed: 0 };
+
+  for (const file of files) {
+    test(file, async (t) => {
+      const script = readFileSync(join(folder, file), 'utf8');
+      const result = await runTestScript(script, file, {
+        engine: (options) => new Engine(options),
+        log: (line) => process.env['SHOW_FAILURES'] && t.diagnostic(line),
+      });
+      t.diagnostic(`${file}: ${result.passed} passed, ${result.failed} failed`);
+      total.passed += result.passed;
+      total.failed += result.failed;
+      const wanted = floor[file] ?? 0;
+      floor[file] = Math.max(wanted, result.passed);
+      assert.ok(result.passed >= wanted, `${result.passed} evals pass, ${wanted} passed before`);
+    });
+  }
+
+  after(() => {
+    process.stdout.write(`# promqltest: ${total.passed} passed, ${total.failed} failed\n`);
+    if (process.env['UPDATE_FLOOR']) writeFloor(floor);
+  });
+});
+
+function readFloor(): Record<string, number> {
+  return JSON.parse(readFileSync(floorFile, 'utf8')) as Record<string, number>;
+}
+
+function writeFloor(floor: Readonly<Record<string, number>>): void {
+  writeFileSync(floorFile, `${JSON.stringify(floor, undefined, 2)}\n`);
+}
