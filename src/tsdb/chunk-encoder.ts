@@ -1,7 +1,7 @@
 import { assert } from '#/lib/errors.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
-import { ChunkEncoding, decodeChunk } from './chunk.ts';
+import { ChunkEncoding, decodeChunk, histogramFlag } from './chunk.ts';
 import type { TimedChunk } from './chunk.ts';
 import { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
 import type { HistogramFlag } from './chunk/histogram-layout.ts';
@@ -19,6 +19,8 @@ export interface EncodeOptions {
   readonly samplesPerChunk?: number;
   /** Default: integer histograms (encoding 2) wherever all counts of one are whole numbers. */
   readonly floatHistograms?: boolean;
+  /** Of a histogram chunk that comes first: how it goes on from the one before. Default: unknown. */
+  readonly firstFlag?: HistogramFlag;
 }
 
 /**
@@ -42,7 +44,12 @@ export function encodeSamples(
     if (open?.encoding !== encoding || open.encoder.sampleCount >= limit) {
       const previous: OpenChunk | undefined = open?.encoding === encoding ? open : undefined;
       if (open !== undefined) chunks.push(close(open));
-      open = openChunk(encoding, time, flagAfter(previous, histogram));
+      const isFirst = i === from;
+      open = openChunk(
+        encoding,
+        time,
+        isFirst ? options.firstFlag : flagAfter(previous, histogram),
+      );
     }
     const refusal = append(open, samples, i, histogram);
     if (refusal !== undefined) {
@@ -75,6 +82,7 @@ export function toWireChunks(chunk: TimedChunk): TimedChunk[] {
   return encodeSamples(samples, {
     samplesPerChunk: 0xffff,
     floatHistograms: encoding === ChunkEncoding.FloatHistogramSt,
+    firstFlag: histogramFlag(chunk),
   });
 }
 

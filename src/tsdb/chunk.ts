@@ -2,6 +2,7 @@ import { CorruptionError } from '#/lib/errors.ts';
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { decodeHistograms, readHistogramHeader } from './chunk/histogram.ts';
 import type { HistogramForm } from './chunk/histogram.ts';
+import { HistogramFlag } from './chunk/histogram-layout.ts';
 import { decodeXor } from './chunk/xor.ts';
 import { decodeXor2 } from './chunk/xor2.ts';
 
@@ -62,6 +63,12 @@ export function chunkSampleCount(chunk: EncodedChunk): number {
     throw new CorruptionError(`chunk of ${data.length} bytes: expected a count of 2 bytes`);
   }
   return data[0]! * 256 + data[1]!;
+}
+
+/** What the header of a histogram chunk says of its relation to the chunk before; unknown for floats. */
+export function histogramFlag({ encoding, data }: EncodedChunk): HistogramFlag {
+  const form = histogramForms.get(encoding);
+  return form === undefined ? HistogramFlag.Unknown : readHistogramHeader(data, form).flag;
 }
 
 /** Whether the samples of a chunk with this encoding are native histograms. */

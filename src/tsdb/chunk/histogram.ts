@@ -75,12 +75,12 @@ export function decodeHistograms(
 export function readHistogramHeader(
   data: Uint8Array,
   form: HistogramForm,
-): { readonly count: number; readonly flag: number; readonly startTimes: number } {
+): { readonly count: number; readonly flag: HistogramFlag; readonly startTimes: number } {
   const reader = new BitReader(data, 0);
   if (!form.startTimes) {
-    return { count: reader.bits(16), flag: reader.bits(8) & 0xc0, startTimes: 0 };
+    return { count: reader.bits(16), flag: flagOf(reader.bits(8)), startTimes: 0 };
   }
-  return { flag: reader.bits(2) << 6, count: reader.bits(14), startTimes: reader.bits(8) };
+  return { flag: flagOf(reader.bits(2) << 6), count: reader.bits(14), startTimes: reader.bits(8) };
 }
 
 export function staleHistogram(): FloatHistogram {
@@ -93,6 +93,11 @@ export function staleHistogram(): FloatHistogram {
     positiveBuckets: noValues,
     negativeBuckets: noValues,
   };
+}
+
+function flagOf(byte: number): HistogramFlag {
+  const flags = [HistogramFlag.Unknown, HistogramFlag.NotReset, HistogramFlag.Reset];
+  return flags[byte >>> 6] ?? HistogramFlag.Gauge;
 }
 
 /** The chunk before may be missing, so the first sample's relation to it stays unknown. */
