@@ -54,7 +54,7 @@ function isEvaluated({ many, node }: Join, step: number): boolean {
 function failDuplicate(join: Join, group: MatchGroup, first: number, second: number): never {
   const { one, node } = join;
   const side = node.matching.cardinality === 'one-to-many' ? 'left' : 'right';
-  const names = [first, second].map((index) => one.series[index]!.labels.toMetricString()).sort();
+  const names = [first, second].map((index) => one.series[index]!.labels.toString()).sort();
   throw new EvaluationError(
     `found duplicate series for the match group ${group.labels.toString()} on the ${side} hand-side of the operation: ` +
       `[${names.join(', ')}];many-to-many matching not allowed: matching labels must be unique on one side`,

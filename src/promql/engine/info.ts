@@ -97,15 +97,19 @@ export class InfoOperator implements Operator {
         : [newMatcher('=~', name, [...values].map(quoteMeta).join('|'))];
     });
     if (matchers.length === 0) return [];
-    const selector = new SelectorOperator(
-      this.#selectorNode([...matchers, ...this.#dataMatchers(), ...nameMatchers]),
-      this.#run,
-    );
-    const series = await selector.open();
+    const node = this.#selectorNode([...matchers, ...this.#dataMatchers(), ...nameMatchers]);
+    const selector = new SelectorOperator({ ...node, output: 'timestamp' }, this.#run);
+    const values = new SelectorOperator(node, this.#run);
+    const [series] = await Promise.all([selector.open(), values.open()]);
     const infos: InfoSeries[] = [];
     for (const [index, { labels }] of series.entries()) {
       this.#run.reserve(columnBytes(this.#node.grid.steps));
       const times = new StepColumn(this.#node.grid.steps);
+      values.read(index, times);
+      if (times.histograms !== undefined) {
+        const name = labels.toString();
+        throw new EvaluationError(`this should be an info metric, with float samples: ${name}`);
+      }
       selector.read(index, times);
       infos.push({ labels, times });
       if (this.#run.isDue) await this.#run.pause();
@@ -124,8 +128,16 @@ export class InfoOperator implements Operator {
       hints: { stepMs: grid.stepMs, rangeMs: 0, func: 'info', limit: 0 },
     };
     const shift = { atMs, offsetMs };
-    const output = 'timestamp';
-    const rest = { request, lookbackMs, smoothed: false, output, position, grid } as const;
+    const output = 'value';
+    const rest = {
+      request,
+      lookbackMs,
+      smoothed: false,
+      histogramStats: false,
+      output,
+      position,
+      grid,
+    } as const;
     return { kind: 'selector', ...shift, ...rest };
   }
 
@@ -187,7 +199,7 @@ function newestAt(infos: readonly InfoSeries[], step: number): InfoSeries | unde
 
 function failDuplicateInfo(a: InfoSeries, b: InfoSeries, seconds: number): never {
   const time = Math.round(seconds * 1000);
-  const [first, second] = [a, b].map(({ labels }) => `${labels.toMetricString()} @ ${time}`);
+  const [first, second] = [a, b].map(({ labels }) => `${labels.toString()} @ ${time}`);
   throw new EvaluationError(
     `found duplicate series for info metric: existing ${first}, new ${second}`,
   );

@@ -6,6 +6,7 @@ import type { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { SamplesSource, SubquerySource } from '../planner/nodes.ts';
 import { StepColumn } from '../step-column.ts';
 import type { StepGrid } from '../value.ts';
+import { reduceToStats } from './histogram-stats.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 
@@ -52,6 +53,7 @@ export class StoredSamples implements SampleSource {
     if (this.#maxt < this.#mint) return;
     this.#series[index]!.read(this.#mint, this.#maxt, into);
     this.#run.spend(into.length);
+    if (this.#source.histogramStats) reduceToStats(into);
     dropStaleMarkers(into);
     if (!this.#run.startTimestamps) into.startTimes = undefined;
   }

@@ -3,6 +3,7 @@ import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { isStale, isStaleNaN } from '#/model/stale.ts';
 import type { SelectorNode } from '../planner/nodes.ts';
 import type { StepColumn } from '../step-column.ts';
+import { reduceToStats } from './histogram-stats.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { histogramSamples } from './query-run.ts';
@@ -34,6 +35,7 @@ export class SelectorOperator implements Operator {
     const last = first + (grid.steps - 1) * stride;
     samples.clear();
     this.#series[index]!.read(first - lookbackMs + 1, last, samples);
+    if (this.#node.histogramStats) reduceToStats(samples);
     this.#run.spend(samples.length + grid.steps);
     const found = pickNewest(samples, { first, stride, lookbackMs }, into);
     if (output !== 'value') replaceByTimes(samples, { first, stride }, output, into);

@@ -1,9 +1,13 @@
 import { METRIC_NAME } from '#/model/labels.ts';
+import { CounterReset, usesCustomBuckets, withCounterReset } from '#/model/histogram.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
 import type { Series } from '#/storage/queryable.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { warningTexts } from '../annotation-texts.ts';
+import { interpolateHistograms } from '../functions/extended-rate.ts';
 import type { SelectorNode } from '../planner/nodes.ts';
 import type { StepColumn } from '../step-column.ts';
+import { reduceToStats } from './histogram-stats.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { dropStaleMarkers } from './sample-source.ts';
@@ -30,7 +34,7 @@ export class SmoothedSelectorOperator implements Operator {
   }
 
   read(index: number, into: StepColumn): void {
-    const { grid, atMs, offsetMs, lookbackMs } = this.#node;
+    const { grid, atMs, offsetMs, lookbackMs, histogramStats } = this.#node;
     const samples = this.#samples;
     into.clear();
     if (grid.steps === 0) return;
@@ -39,6 +43,7 @@ export class SmoothedSelectorOperator implements Operator {
     const last = first + (grid.steps - 1) * stride;
     samples.clear();
     this.#series[index]!.read(first - lookbackMs + 1, last + lookbackMs, samples);
+    if (histogramStats) reduceToStats(samples);
     dropStaleMarkers(samples);
     this.#run.spend(samples.length + grid.steps);
     let from = 0;
@@ -65,14 +70,53 @@ export class SmoothedSelectorOperator implements Operator {
       this.#run.annotations.warn(text, this.#node.position);
       return;
     }
-    const histogram = histograms?.[from];
-    if (histogram !== undefined) return;
+    if (histograms?.[from] !== undefined) {
+      this.#interpolateHistogram({ from, next, to, time, step }, index, into);
+      return;
+    }
     if (next < to && times[next] === time) into.setFloat(step, values[next]!);
     else if (next > from && next < to) {
       const share = (time - times[next - 1]!) / (times[next]! - times[next - 1]!);
       into.setFloat(step, values[next - 1]! + (values[next]! - values[next - 1]!) * share);
     } else if (next > from) into.setFloat(step, values[next - 1]!);
   }
+
+  #interpolateHistogram(around: Around, index: number, into: StepColumn): void {
+    const { from, next, to, time, step } = around;
+    const { times, histograms } = this.#samples;
+    const before = next > from ? histograms?.[next - 1] : undefined;
+    const after = next < to ? histograms?.[next] : undefined;
+    if (after !== undefined && times[next] === time) into.setHistogram(step, after);
+    else if (before !== undefined && after !== undefined) {
+      if (usesCustomBuckets(before) !== usesCustomBuckets(after)) {
+        this.#warnMixedBuckets(index);
+        return;
+      }
+      const fraction = (time - times[next - 1]!) / (times[next]! - times[next - 1]!);
+      const isCounter =
+        before.counterReset !== CounterReset.Gauge || after.counterReset !== CounterReset.Gauge;
+      const result = interpolateHistograms(
+        { from: before, to: after, fraction, isCounter },
+        {
+          annotations: this.#run.annotations,
+          metricName: this.#series[index]!.labels.get(METRIC_NAME),
+          argPosition: this.#node.position,
+        },
+      );
+      if (result !== undefined) into.setHistogram(step, result);
+    } else if (before !== undefined) into.setHistogram(step, forgetReset(before));
+  }
+
+  #warnMixedBuckets(index: number): void {
+    const metricName = this.#series[index]!.labels.get(METRIC_NAME);
+    const text = warningTexts.mixedExponentialCustomHistograms(metricName);
+    this.#run.annotations.warn(text, this.#node.position);
+  }
+}
+
+/** Without a successor nothing is known of how the last histogram relates to it. */
+function forgetReset(histogram: FloatHistogram): FloatHistogram {
+  return withCounterReset(histogram, CounterReset.Unknown);
 }
 
 interface Around {

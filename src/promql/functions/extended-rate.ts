@@ -191,6 +191,23 @@ function interpolatedHistogram(
   const from = histogramAt(window, index);
   const to = histogramAt(window, index + 1);
   const fraction = (time - times[index]!) / (times[index + 1]! - times[index]!);
+  return interpolateHistograms({ from, to, fraction, isCounter }, context);
+}
+
+/** Two neighbouring histograms of a series and where between them to look: 0 is `from`, 1 is `to`. */
+export interface Interpolation {
+  readonly from: FloatHistogram;
+  readonly to: FloatHistogram;
+  readonly fraction: number;
+  /** After a reset a counter is taken to have begun at zero. */
+  readonly isCounter: boolean;
+}
+
+/** The histogram in between; `undefined`, with a warning, where the two do not go together. */
+export function interpolateHistograms(
+  { from, to, fraction, isCounter }: Interpolation,
+  context: KernelContext,
+): FloatHistogram | undefined {
   if (fraction === 0) return from;
   if (fraction === 1) return to;
   if (isCounter && detectReset(to, from)) return scaleHistogram(to, fraction);

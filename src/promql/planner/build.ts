@@ -71,6 +71,7 @@ function selectorNode(
     request: requestOf(scope, { matchers, ...shift, rangeMs: 0, extension }),
     lookbackMs: scope.query.lookbackMs,
     smoothed,
+    histogramStats: scope.histogramStats === 'wanted',
     output,
     ...shift,
     position,
@@ -102,6 +103,7 @@ function rangeSource(expression: MatrixSelector | SubqueryExpression, scope: Sco
     rangeMs,
     lookbackMs: scope.query.lookbackMs,
     extension,
+    histogramStats: scope.histogramStats === 'wanted',
     ...shift,
     position,
   };
@@ -132,7 +134,9 @@ function durationScope({ query }: Scope): { stepMs: number; rangeMs: number } {
 function binaryNode(expression: BinaryExpression, scope: Scope): PlanNode {
   const { operator, returnBool, matching, position } = expression;
   const { grid } = scope;
-  const below: Scope = { ...scope, func: '' };
+  const trims = operator === '</' || operator === '>/';
+  const histogramStats = trims ? 'never' : scope.histogramStats;
+  const below: Scope = { ...scope, func: '', histogramStats };
   // An operator that is the same at every step as a whole has been wrapped as a whole.
   const left = wrapped(expression.left, below);
   const right = wrapped(expression.right, below);
@@ -167,7 +171,7 @@ function callNode(expression: CallExpression, scope: Scope): PlanNode {
   if (isQueryConstant(name)) {
     return { kind: 'number', value: queryConstant(name, scope), position, grid };
   }
-  const inside: Scope = { ...scope, func: name };
+  const inside: Scope = { ...scope, func: name, histogramStats: statsBelow(name, scope) };
   const args = expression.args.map(unwrapParens);
   if (name === 'info') return infoNode(expression, args, inside);
   if (name === 'timestamp' || name === 'start_timestamp') {
@@ -182,6 +186,23 @@ function callNode(expression: CallExpression, scope: Scope): PlanNode {
   const scalars = args.filter((arg) => arg !== ranged).map((arg) => wrapped(arg, inside));
   const argPosition = args[0]!.position;
   return { kind: 'range-call', name, source, args: scalars, argPosition, position, grid };
+}
+
+/** Semantics: detectHistogramStatsDecoding of promql/engine.go in Prometheus. */
+function statsBelow(name: string, { histogramStats }: Scope): Scope['histogramStats'] {
+  if (histogramStats === 'never') return 'never';
+  switch (name) {
+    case 'histogram_quantile':
+    case 'histogram_quantiles':
+    case 'histogram_fraction':
+      return 'never';
+    case 'histogram_count':
+    case 'histogram_sum':
+    case 'histogram_avg':
+      return 'wanted';
+    default:
+      return histogramStats;
+  }
 }
 
 function queryConstant(name: string, { query }: Scope): number {

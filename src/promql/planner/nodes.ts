@@ -50,6 +50,8 @@ export interface SelectorNode extends Node, TimeShift {
   readonly request: SelectRequest;
   readonly lookbackMs: number;
   readonly smoothed: boolean;
+  /** Of histograms only count and sum matter, so the buckets need not be there. */
+  readonly histogramStats: boolean;
   /** What becomes of a sample: its value, or the time it was taken or started at in seconds. */
   readonly output: 'value' | 'timestamp' | 'start-timestamp';
 }
@@ -65,6 +67,8 @@ export interface SamplesSource extends TimeShift {
   readonly rangeMs: number;
   readonly lookbackMs: number;
   readonly extension: 'none' | 'anchored' | 'smoothed';
+  /** As in `SelectorNode`. */
+  readonly histogramStats: boolean;
 }
 
 /** The samples of an expression evaluated on its own grid. */

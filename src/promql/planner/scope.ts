@@ -27,6 +27,8 @@ export interface Scope {
   readonly subqueryOffsetMs: number;
   readonly subqueryRangeMs: number;
   readonly subqueryAtMs: number | undefined;
+  /** `wanted` below a function of a histogram's count or sum, `never` where buckets matter above. */
+  readonly histogramStats: 'unknown' | 'wanted' | 'never';
   /** Step of the innermost subquery; `undefined` outside of subqueries. */
   readonly subqueryStepMs: number | undefined;
 }
@@ -36,6 +38,7 @@ export function rootScope(query: QueryTimes): Scope {
     query,
     grid: gridOf(query.startMs, query.endMs, query.stepMs),
     func: '',
+    histogramStats: 'unknown',
     grouping: undefined,
     subqueryOffsetMs: 0,
     subqueryRangeMs: 0,
@@ -76,6 +79,8 @@ export function subqueryScope(scope: Scope, subquery: Subquery): Scope {
   return {
     ...scope,
     grid: gridOf(startMs, lastMs - offsetMs, stepMs),
+    // A subquery skips samples, so resets between its steps must be found in the buckets.
+    histogramStats: 'never',
     grouping: undefined,
     subqueryOffsetMs: (anew ? 0 : scope.subqueryOffsetMs) + offsetMs,
     subqueryRangeMs: (anew ? 0 : scope.subqueryRangeMs) + rangeMs,
