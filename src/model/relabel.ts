@@ -228,7 +228,7 @@ const REFERENCE = /\$(?:\$|(\w+)|\{(\w+)\})/g;
  * that does not exist is empty.
  */
 function expandTemplate(template: string, groups: Groups): string {
-  return template.replace(REFERENCE, (reference, bare?: string, braced?: string) => {
+  return template.replace(REFERENCE, (_reference, bare?: string, braced?: string) => {
     const group = bare ?? braced;
     return group === undefined ? '$' : groups(group);
   });

@@ -50,6 +50,11 @@ export class MemoryBucket implements Bucket {
     return [...this.#objects.keys()].sort();
   }
 
+  /** An object's bytes at this very moment, past all faults; for tests. */
+  peek(name: string): Uint8Array | undefined {
+    return this.#objects.get(name)?.bytes;
+  }
+
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListEntry> {
     checkPrefix(prefix);
     const entries = await this.#run(`bucket.list ${prefix}`, options.signal, () => {

@@ -1,0 +1,256 @@
+import type { Clock } from '#/lib/clock.ts';
+import { concurrently } from '#/lib/concurrently.ts';
+import { CorruptionError, messageOf } from '#/lib/errors.ts';
+import { isUlid, ulidTimeMs } from '#/lib/ulid.ts';
+import { compareUtf8 } from '#/lib/utf8.ts';
+import { Labels } from '#/model/labels.ts';
+import type { Relabeling } from '#/model/relabel.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import type { Metrics } from '#/telemetry/metrics.ts';
+import { ZERO_TIME } from '#/tsdb/block-meta.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import type { SyncCounts, SyncState } from './fetch-metrics.ts';
+import { readMark } from './markers.ts';
+import type { Mark, MarkKind } from './markers.ts';
+
+/** Takes blocks out of a view, or changes what the view says of them. */
+export interface BlockFilter {
+  /** Changes `metas` in place and counts what it does. What it throws fails the synchronization. */
+  apply(
+    metas: Map<string, BlockMeta>,
+    counts: SyncCounts,
+    signal: AbortSignal,
+  ): Promise<void> | void;
+}
+
+/** Label that carries a block's ULID while its external labels are relabeled. */
+export const BLOCK_ID_LABEL = '__block_id';
+
+function dropWhere(
+  metas: Map<string, BlockMeta>,
+  counts: SyncCounts,
+  state: SyncState,
+  isUnwanted: (meta: BlockMeta, id: string) => boolean,
+): void {
+  for (const [id, meta] of metas) {
+    if (!isUnwanted(meta, id)) continue;
+    metas.delete(id);
+    counts.add(state);
+  }
+}
+
+/**
+ * Keeps the blocks that touch `[mint, maxt]`, milliseconds asked for anew at every synchronization,
+ * because flags may be relative to the present.
+ */
+export function timePartition(mint: () => number, maxt: () => number): BlockFilter {
+  return {
+    apply(metas, counts) {
+      const from = mint();
+      const to = maxt();
+      dropWhere(metas, counts, 'time-excluded', ({ minTime, maxTime }) => {
+        return maxTime < from || minTime > to;
+      });
+    },
+  };
+}
+
+/**
+ * Keeps the blocks whose external labels, with `__block_id` and without `leftOut`, survive the
+ * relabeling. Replica labels must be left out where a compactor shards: replicas of one stream have
+ * to land on one compactor.
+ */
+export function labelShard(relabeling: Relabeling, leftOut: readonly string[] = []): BlockFilter {
+  const without = new Set(leftOut);
+  return {
+    apply(metas, counts) {
+      dropWhere(metas, counts, 'label-excluded', (meta, id) => {
+        const external = Labels.fromObject(meta.thanos?.labels ?? {}).without(without);
+        const kept = relabeling(external.with(BLOCK_ID_LABEL, id));
+        return kept === undefined || kept.size === 0;
+      });
+    },
+  };
+}
+
+const SOURCES_WITHOUT_DELAY = new Set(['compactor', 'compactor.repair', 'bucket.repair']);
+
+/**
+ * Drops blocks uploaded less than `delayMs` ago, for object storage that takes a while to show all
+ * of their files. Blocks of the compactor are let through: their inputs may go soon.
+ */
+export function consistencyDelay(
+  delayMs: number,
+  { clock, metrics }: { readonly clock: Pick<Clock, 'now'>; readonly metrics: Metrics },
+): BlockFilter {
+  metrics
+    .gauge({
+      name: 'thanos_consistency_delay_seconds',
+      help: 'Configured consistency delay in seconds.',
+    })
+    .set(delayMs / 1000);
+  return {
+    apply(metas, counts) {
+      const now = clock.now();
+      dropWhere(metas, counts, 'too-fresh', (meta, id) => {
+        if (SOURCES_WITHOUT_DELAY.has(meta.thanos?.source ?? '')) return false;
+        return now - uploadedMs(meta, id) < delayMs;
+      });
+    },
+  };
+}
+
+/** From the meta; for blocks of Prometheus and old ones from the ULID, which is older. */
+function uploadedMs(meta: BlockMeta, id: string): number {
+  const text = meta.thanos?.uploadTime ?? '';
+  const parsed = text === '' || text === ZERO_TIME ? Number.NaN : Date.parse(text);
+  if (!Number.isNaN(parsed)) return parsed;
+  return isUlid(id) ? ulidTimeMs(id) : Number.NEGATIVE_INFINITY;
+}
+
+interface MarkFilterOptions {
+  readonly bucket: Bucket;
+  readonly concurrency: number;
+  readonly log: Log;
+}
+
+/** Reads the marks of one kind of all blocks in view and keeps them for others to ask for. */
+export class MarkFilter implements BlockFilter {
+  readonly #kind: MarkKind;
+  readonly #state: SyncState;
+  readonly #options: MarkFilterOptions;
+  readonly #drop: (mark: Mark) => boolean;
+  #marks: ReadonlyMap<string, Mark> = new Map();
+
+  private constructor(
+    kind: MarkKind,
+    state: SyncState,
+    options: MarkFilterOptions,
+    drop: (mark: Mark) => boolean,
+  ) {
+    this.#kind = kind;
+    this.#state = state;
+    this.#options = options;
+    this.#drop = drop;
+  }
+
+  /** Drops blocks that were marked for deletion more than `delayMs` ago. */
+  static deletion(
+    options: MarkFilterOptions & {
+      readonly delayMs: number;
+      readonly clock: Pick<Clock, 'now'>;
+    },
+  ): MarkFilter {
+    return new MarkFilter('deletion', 'marked-for-deletion', options, (mark) => {
+      return options.clock.now() - mark.timeMs > options.delayMs;
+    });
+  }
+
+  /** Only gathers the marks. */
+  static noCompact(options: MarkFilterOptions): MarkFilter {
+    return new MarkFilter('no-compact', 'marked-for-no-compact', options, () => false);
+  }
+
+  /** Only gathers the marks. */
+  static noDownsample(options: MarkFilterOptions): MarkFilter {
+    return new MarkFilter('no-downsample', 'marked-for-no-downsample', options, () => false);
+  }
+
+  /** The marks found by the last synchronization, by ULID, those of dropped blocks included. */
+  get marks(): ReadonlyMap<string, Mark> {
+    return this.#marks;
+  }
+
+  async apply(
+    metas: Map<string, BlockMeta>,
+    counts: SyncCounts,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { bucket, concurrency, log } = this.#options;
+    const marks = new Map<string, Mark>();
+    await concurrently(concurrency, [...metas.keys()], signal, async (id, inner) => {
+      try {
+        const mark = await readMark(bucket, id, this.#kind, inner);
+        if (mark !== undefined) marks.set(id, mark);
+      } catch (thrown) {
+        if (!(thrown instanceof CorruptionError)) throw thrown;
+        log.warn('unreadable mark of a block; it counts as none', {
+          block: id,
+          err: messageOf(thrown),
+        });
+      }
+    });
+    this.#marks = marks;
+    if (this.#kind !== 'deletion') counts.add(this.#state, marks.size);
+    dropWhere(metas, counts, this.#state, (_meta, id) => {
+      const mark = marks.get(id);
+      return mark !== undefined && this.#drop(mark);
+    });
+  }
+}
+
+/**
+ * Takes `replicaLabels` off the external labels, so that replicas look like one stream. Where none
+ * is left, the first of them becomes `deduped`: a block must have a label.
+ */
+export function removeReplicaLabels(replicaLabels: readonly string[]): BlockFilter {
+  const names = new Set(replicaLabels);
+  return {
+    apply(metas, counts) {
+      const first = replicaLabels[0];
+      if (first === undefined) return;
+      for (const [id, meta] of metas) {
+        if (meta.thanos === undefined) continue;
+        const all = Object.entries(meta.thanos.labels);
+        const kept = all.filter(([name]) => !names.has(name));
+        counts.replicaLabelsRemoved += all.length - kept.length;
+        const labels = kept.length === 0 ? { [first]: 'deduped' } : Object.fromEntries(kept);
+        metas.set(id, { ...meta, thanos: { ...meta.thanos, labels } });
+      }
+    },
+  };
+}
+
+/** Equal exactly for blocks that may be compacted with each other: same resolution, same labels. */
+export function groupKey(meta: BlockMeta): string {
+  const { labels = {}, downsample } = meta.thanos ?? {};
+  return `${downsample?.resolution ?? 0}@${Labels.fromObject(labels).key}`;
+}
+
+/** Drops blocks whose data another block of their group has: all their sources are among its own. */
+export class DeduplicateFilter implements BlockFilter {
+  #duplicates: readonly string[] = [];
+
+  /** The blocks dropped by the last synchronization; they may be deleted. */
+  get duplicates(): readonly string[] {
+    return this.#duplicates;
+  }
+
+  apply(metas: Map<string, BlockMeta>, counts: SyncCounts): void {
+    const groups = Map.groupBy(metas.values(), groupKey);
+    const duplicates = new Set([...groups.values()].flatMap(duplicatesOf));
+    this.#duplicates = [...duplicates].sort(compareUtf8);
+    dropWhere(metas, counts, 'duplicate', (_meta, id) => duplicates.has(id));
+  }
+}
+
+/** Blocks with most sources first, the older first among equals, as pkg/block/fetcher.go in Thanos. */
+function duplicatesOf(group: readonly BlockMeta[]): string[] {
+  const bySize = group.toSorted((a, b) => {
+    const more = b.compaction.sources.length - a.compaction.sources.length;
+    return more === 0 ? compareUtf8(a.ulid, b.ulid) : more;
+  });
+  // Whoever covers a block has its first source; the index keeps this from being quadratic.
+  const keptBySource = new Map<string, ReadonlySet<string>[]>();
+  const duplicates: string[] = [];
+  for (const { ulid, compaction } of bySize) {
+    const sources = new Set(compaction.sources);
+    const first = compaction.sources[0];
+    const larger =
+      first === undefined ? keptBySource.values().next().value : keptBySource.get(first);
+    if (larger?.some((other) => sources.isSubsetOf(other)) === true) duplicates.push(ulid);
+    else for (const source of sources) keptBySource.getOrInsert(source, []).push(sources);
+  }
+  return duplicates;
+}
