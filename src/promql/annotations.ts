@@ -1,6 +1,7 @@
 import { formatG, formatPrecise } from '#/lib/float-text.ts';
 import { warningTexts } from './annotation-texts.ts';
 import type { PositionRange } from './ast.ts';
+import { lineColumnAt } from './parser/parse-error.ts';
 
 /**
  * The infos and warnings of one evaluation, each text once; of equal texts at several positions the
@@ -99,7 +100,7 @@ function render(prefix: string, entries: ReadonlyMap<string, Entry>, query: stri
     let line = prefix + text;
     if (fixes !== undefined) line += describeFixes(fixes);
     if (occurrences !== undefined && occurrences > 1) line += ` (${occurrences} occurrences)`;
-    return position === undefined ? line : `${line} (${lineColumn(query, position)})`;
+    return position === undefined ? line : `${line} (${lineColumnAt(query, position.start)})`;
   });
 }
 
@@ -115,10 +116,4 @@ function describeFixes({ count, minTimeMs, maxTimeMs, ...buckets }: FixSummary):
 /** RFC 3339 with whole seconds, in UTC. */
 function formatSeconds(timeMs: number): string {
   return new Date(Math.trunc(timeMs / 1000) * 1000).toISOString().replace('.000Z', 'Z');
-}
-
-/** `line:col` of a position, both from 1. */
-export function lineColumn(query: string, { start }: PositionRange): string {
-  const before = query.slice(0, start).split('\n');
-  return `${before.length}:${before.at(-1)!.length + 1}`;
 }

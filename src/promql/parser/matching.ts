@@ -78,6 +78,8 @@ function parseGroupingLabel(p: TokenStream): string {
   if (token.type !== 'STRING') p.unexpected({ what: WHAT, expected: 'label' });
   p.take();
   const label = unquote(token.text);
-  if (label === '') p.fail(token.start, `invalid label name for grouping: ${quote(label)}`);
+  if (label === '' || !label.isWellFormed()) {
+    p.fail(token.start, `invalid label name for grouping: ${quote(label)}`);
+  }
   return label;
 }
