@@ -11,6 +11,7 @@ import { encodeSamples, toWireChunks } from './chunk-encoder.ts';
 interface Recorded {
   readonly name: string;
   readonly chunks: readonly { encoding: number; mint: number; maxt: number; data: string }[];
+  readonly startTimes?: readonly number[];
   readonly values?: readonly [seconds: number, value: string][];
   readonly histograms?: readonly [
     seconds: number,
@@ -21,8 +22,9 @@ interface Recorded {
 /** See testdata/README.md. */
 const plain = load('chunks-plain.json');
 const newer = load('chunks-newer.json');
+const withStartTimes = load('chunks-start-times.json');
 
-for (const recorded of [...plain, ...newer]) {
+for (const recorded of [...plain, ...newer, ...withStartTimes]) {
   const encodings = [...new Set(recorded.chunks.map(({ encoding }) => encoding))].join();
   test(`${recorded.name} in encoding ${encodings} reads as Prometheus reads it`, () => {
     const samples = decodeAll(chunksOf(recorded));
@@ -47,6 +49,14 @@ for (const recorded of [...plain, ...newer]) {
   });
 }
 
+test('start timestamps are those that were sent', () => {
+  for (const recorded of withStartTimes) {
+    const samples = decodeAll(chunksOf(recorded));
+    const got = Array.from({ length: samples.length }, (_, i) => samples.startTimes?.[i] ?? 0);
+    assert.deepEqual(got, recorded.startTimes, recorded.name);
+  }
+});
+
 test('newer encodings go over the wire as the chunks that Prometheus itself writes without them', () => {
   for (const [i, recorded] of newer.entries()) {
     const got = chunksOf(recorded).flatMap(toWireChunks);
@@ -65,7 +75,7 @@ test('samples are written byte for byte as Prometheus writes them', () => {
 });
 
 test('recorded chunks cut short anywhere are CorruptionErrors', () => {
-  for (const recorded of [...plain, ...newer]) {
+  for (const recorded of [...plain, ...newer, ...withStartTimes]) {
     for (const chunk of chunksOf(recorded)) {
       for (let length = 0; length < chunk.data.length; length += 5) {
         const short = { ...chunk, data: chunk.data.subarray(0, length) };
