@@ -1,10 +1,13 @@
+import { watch } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** What a directory holds, one level deep. */
 export interface DirectoryEntry {
   readonly name: string;
   readonly kind: 'file' | 'directory';
+  /** Set when the name is a symbolic link; `kind` is then that of what it leads to. */
+  readonly isLink?: true;
 }
 
 export interface FileStat {
@@ -21,7 +24,7 @@ export interface FileStat {
  */
 export interface Disk {
   stat(path: string): Promise<FileStat | undefined>;
-  /** Entries in name order. */
+  /** Entries in name order; links that lead nowhere are left out. */
   list(path: string): Promise<DirectoryEntry[]>;
   read(path: string): Promise<Uint8Array>;
   /** Up to `length` bytes from `offset`; shorter only at the end of the file. */
@@ -42,6 +45,12 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Removes the directory if nothing is in it; says whether it is gone. */
   removeEmptyDirectory(path: string): Promise<boolean>;
+  /**
+   * Calls `changed` soon after names or files in the directory change, one level deep, until it is
+   * disposed; with the failure when it cannot go on. A hint, not a promise: changes may be missed
+   * and told twice. @throws when there is no such directory.
+   */
+  watch(path: string, changed: (failure?: Error) => void): Disposable;
 }
 
 export const nodeDisk: Disk = {
@@ -61,14 +70,20 @@ export const nodeDisk: Disk = {
   },
 
   async list(path) {
-    const entries = await fs.readdir(path, { withFileTypes: true });
+    const names = await fs.readdir(path, { withFileTypes: true });
+    const entries = await Promise.all(
+      names.map(async (entry): Promise<DirectoryEntry | undefined> => {
+        const { name } = entry;
+        if (entry.isFile()) return { name, kind: 'file' };
+        if (entry.isDirectory()) return { name, kind: 'directory' };
+        if (!entry.isSymbolicLink()) return undefined;
+        const target = await nodeDisk.stat(join(path, name));
+        return target && { name, kind: target.kind, isLink: true };
+      }),
+    );
     return entries
-      .filter((entry) => entry.isDirectory() || entry.isFile())
-      .map((entry): DirectoryEntry => ({
-        name: entry.name,
-        kind: entry.isDirectory() ? 'directory' : 'file',
-      }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+      .filter((entry) => entry !== undefined)
+      .sort((left, right) => (left.name < right.name ? -1 : 1));
   },
 
   read: (path) => fs.readFile(path),
@@ -118,6 +133,12 @@ export const nodeDisk: Disk = {
       if (hasCode(thrown, 'ENOTEMPTY') || hasCode(thrown, 'EEXIST')) return false;
       throw thrown;
     }
+  },
+
+  watch(path, changed) {
+    const watcher = watch(path, () => changed());
+    watcher.on('error', changed);
+    return { [Symbol.dispose]: () => watcher.close() };
   },
 };
 

@@ -118,3 +118,22 @@ describe('MemoryDisk faults', () => {
     assert.equal(faults.count, 3);
   });
 });
+
+test('a watch tells of changes one level deep until it is disposed', async () => {
+  const disk = new MemoryDisk();
+  await disk.makeDirectory('/rules/deep');
+  let changes = 0;
+  const watch = disk.watch('/rules', () => changes++);
+  await disk.write('/rules/one.yml', Buffer.from('1'));
+  assert.equal(changes, 1);
+  await disk.write('/rules/deep/two.yml', Buffer.from('2'));
+  await disk.write('/elsewhere/three.yml', Buffer.from('3'));
+  assert.equal(changes, 1);
+  await disk.rename('/elsewhere/three.yml', '/rules/three.yml');
+  await disk.remove('/rules/one.yml');
+  assert.equal(changes, 3);
+  watch[Symbol.dispose]();
+  await disk.write('/rules/one.yml', Buffer.from('1'));
+  assert.equal(changes, 3);
+  assert.throws(() => disk.watch('/nowhere', () => undefined), { code: 'ENOENT' });
+});

@@ -28,6 +28,7 @@ export class MemoryDisk implements Disk {
   readonly #files = new Map<string, File>();
   /** Each with the inode that `stat` shows. */
   readonly #directories = new Map<string, number>([['/', 0]]);
+  readonly #watchers = new Map<string, Set<() => void>>();
   #inodes = 1;
 
   constructor(options: MemoryDiskOptions = {}) {
@@ -76,6 +77,7 @@ export class MemoryDisk implements Disk {
       this.#makeDirectory(dirname(path));
       const file = this.#openForWriting(path);
       file.bytes = torn ? bytes.slice(0, bytes.length >> 1) : bytes.slice();
+      this.#changed(path);
     });
   }
 
@@ -88,6 +90,7 @@ export class MemoryDisk implements Disk {
       grown.set(file.bytes);
       grown.set(added, file.bytes.length);
       file.bytes = grown;
+      this.#changed(path);
     });
   }
 
@@ -107,6 +110,8 @@ export class MemoryDisk implements Disk {
         this.#files.delete(from);
         this.#files.set(to, file);
       }
+      this.#changed(from);
+      this.#changed(to);
     });
   }
 
@@ -116,6 +121,7 @@ export class MemoryDisk implements Disk {
       this.#directoryOf('link', to);
       if (this.#files.has(to) || this.#directories.has(to)) throw systemError('EEXIST', 'link', to);
       this.#files.set(to, file);
+      this.#changed(to);
     });
   }
 
@@ -129,6 +135,7 @@ export class MemoryDisk implements Disk {
       this.#directories.delete(path);
       for (const name of this.#below(path, this.#files)) this.#files.delete(name);
       for (const name of this.#below(path, this.#directories)) this.#directories.delete(name);
+      this.#changed(path);
     });
   }
 
@@ -136,8 +143,22 @@ export class MemoryDisk implements Disk {
     return this.#run(`disk.removeEmptyDirectory ${path}`, () => {
       if (this.#entries(path).length > 0) return false;
       this.#directories.delete(path);
+      this.#changed(path);
       return true;
     });
+  }
+
+  watch(path: string, changed: () => void): Disposable {
+    if (!this.#directories.has(path)) throw systemError('ENOENT', 'watch', path);
+    const watchers = this.#watchers.get(path) ?? new Set();
+    this.#watchers.set(path, watchers.add(changed));
+    return { [Symbol.dispose]: () => watchers.delete(changed) };
+  }
+
+  /** Later, as a kernel does: whoever changes something never hears of it in the middle. */
+  #changed(path: string): void {
+    const watchers = this.#watchers.get(dirname(path)) ?? [];
+    for (const changed of watchers) queueMicrotask(changed);
   }
 
   async #run<T>(operation: string, work: (torn: boolean) => T): Promise<T> {
@@ -189,6 +210,7 @@ export class MemoryDisk implements Disk {
     if (this.#files.has(path)) throw systemError('EEXIST', 'mkdir', path);
     this.#makeDirectory(dirname(path));
     this.#directories.set(path, this.#inodes++);
+    this.#changed(path);
   }
 
   #renameDirectory(from: string, to: string): void {
