@@ -23,7 +23,7 @@ const MAX_SYMBOL_BYTES = 2 ** 32 - 1;
 export class IndexWriter {
   readonly #sink: Sink;
   readonly #out = new ByteWriter(FLUSH_BYTES + 4096);
-  readonly #entry = new ByteWriter();
+  readonly #scratch = new ByteWriter();
   readonly #symbols = new Map<string, number>();
   /** Series by value by name; the values of a name in order of appearance until the end. */
   readonly #postings = new Map<string, Map<string, number[]>>();
@@ -63,7 +63,7 @@ export class IndexWriter {
     for (let i = 0; i < flat.length; i += 2) this.#addPosting(flat[i]!, flat[i + 1]!, id);
     writeSeriesEntry(
       this.#out,
-      this.#entry,
+      this.#scratch,
       flat.map((text) => this.#symbolOf(text)),
       chunks,
     );
@@ -128,7 +128,8 @@ export class IndexWriter {
     table.string(name);
     table.string(value);
     table.uvarint(this.#position);
-    const ids = new ByteWriter(4 * series.length + 4);
+    const ids = this.#scratch;
+    ids.clear();
     for (const id of series) ids.uint32(id);
     this.#section(series.length, ids.written());
     await this.#flushIfLarge();

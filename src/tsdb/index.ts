@@ -116,7 +116,8 @@ export class IndexReader {
     const entry = new SeriesEntry();
     let window: Uint8Array = new Uint8Array(0);
     let base = 0;
-    for (const [i, id] of series.entries()) {
+    for (let i = 0; i < series.length; i++) {
+      const id = series[i]!;
       const offset = this.#offsetOf(id);
       let body: Uint8Array | undefined;
       if (offset - base < window.length) body = readSeriesBody(window, offset - base, base);

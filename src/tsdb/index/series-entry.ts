@@ -97,8 +97,8 @@ export function readSeriesBody(
   offset: number,
   base: number,
 ): Uint8Array | undefined {
-  const reader = new ByteReader(bytes, offset, 'index series entry', base);
   if (!endsInside(bytes, offset)) return undefined;
+  const reader = new ByteReader(bytes, offset, 'index series entry', base);
   const length = reader.uvarint32();
   if (length + 4 > reader.remaining) return undefined;
   const body = reader.bytes(length);
