@@ -7,6 +7,7 @@ import {
   CounterReset,
   CUSTOM_BUCKETS_SCHEMA,
   detectReset,
+  divideHistogram,
   equalHistograms,
   formatHistogram,
   HistogramMean,
@@ -211,6 +212,11 @@ test('compactHistogram() cuts out empty buckets and joins spans', () => {
 
 test('scaleHistogram() by a negative factor makes a gauge', () => {
   assert.equal(scaleHistogram(exponential({}), -1).counterReset, CounterReset.Gauge);
+});
+
+test('divideHistogram() by zero leaves totals alone', () => {
+  const divided = divideHistogram(custom([1, 2], { offset: 0, counts: [1, 2, 3] }), 0);
+  assert.equal(formatHistogram(divided), '{count:+Inf, sum:NaN}');
 });
 
 function observations({ zeroCount, positiveBuckets, negativeBuckets }: FloatHistogram): number {

@@ -194,6 +194,14 @@ test('date functions know leap years and times before 1970', () => {
   assert.equal(pointOf('days_in_month', Date.UTC(1900, 1, 1) / 1000), 28);
 });
 
+test('date functions of NaN and infinity wrap as in Prometheus', () => {
+  for (const seconds of [NaN, Infinity, -Infinity, 1e300]) {
+    const names = ['year', 'month', 'day_of_month', 'day_of_year', 'hour', 'minute'];
+    const date = names.map((name) => pointOf(name, seconds));
+    assert.deepEqual(date, [292_277_026_596, 12, 4, 339, 15, 30]);
+  }
+});
+
 test('round() takes ties up, clamp() needs min ≤ max', () => {
   assert.equal(pointOf('round', -0.5), 0);
   assert.equal(pointOf('round', 2.5), 3);

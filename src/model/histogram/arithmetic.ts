@@ -121,10 +121,11 @@ export function combineCounterResets(
 
 /** All counts and the sum times `factor`; a negative one makes a gauge. */
 export function scaleHistogram(histogram: FloatHistogram, factor: number): FloatHistogram {
+  const hasZeroBucket = !usesCustomBuckets(histogram);
   return {
     ...histogram,
     counterReset: factor < 0 ? CounterReset.Gauge : histogram.counterReset,
-    zeroCount: histogram.zeroCount * factor,
+    zeroCount: hasZeroBucket ? histogram.zeroCount * factor : 0,
     count: histogram.count * factor,
     sum: histogram.sum * factor,
     positiveBuckets: histogram.positiveBuckets.map((count) => count * factor),
@@ -134,10 +135,11 @@ export function scaleHistogram(histogram: FloatHistogram, factor: number): Float
 
 /** All counts and the sum divided; a negative divisor makes a gauge, and zero leaves no buckets. */
 export function divideHistogram(histogram: FloatHistogram, divisor: number): FloatHistogram {
+  const hasZeroBucket = !usesCustomBuckets(histogram);
   const totals = {
     ...histogram,
     counterReset: divisor < 0 ? CounterReset.Gauge : histogram.counterReset,
-    zeroCount: histogram.zeroCount / divisor,
+    zeroCount: hasZeroBucket ? histogram.zeroCount / divisor : 0,
     count: histogram.count / divisor,
     sum: histogram.sum / divisor,
   };

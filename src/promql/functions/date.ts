@@ -50,9 +50,13 @@ export function minute(seconds: number): number {
   return Math.floor(modulo(wholeSeconds(seconds), 3600) / 60);
 }
 
-/** What Go's conversion to int64 makes of a float; outside its range and for NaN the least number. */
+/** Go's calendar begins here, in the year −292277022399; times before it wrap around. */
+const CALENDAR_START = -9_223_372_028_741_760_000;
+
+/** What Go on x86 makes of a float: NaN and what does not fit is the least int64, which wraps. */
 function wholeSeconds(seconds: number): number {
-  return Math.abs(seconds) < 2 ** 63 ? Math.trunc(seconds) : -(2 ** 63);
+  const whole = Math.abs(seconds) < 2 ** 63 ? Math.trunc(seconds) : -(2 ** 63);
+  return whole < CALENDAR_START ? whole + 2 ** 64 : whole;
 }
 
 function daysSinceEpoch(seconds: number): number {

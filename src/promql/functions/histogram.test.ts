@@ -69,6 +69,12 @@ test('NaN observations skew a quantile or make it NaN', () => {
   assert.equal(nativeFraction(-Infinity, Infinity, histogram).excludesNaN, true);
 });
 
+test('with NaN observations a quantile is interpolated in the last bucket, as in Prometheus', () => {
+  const histogram = exponential([4, 5], { sum: NaN });
+  const { quantile } = nativeQuantile(0.3, histogram);
+  assert.equal(quantile, 2 ** ((0.3 * 9) / 5));
+});
+
 test('nativeFraction() up to a quantile is that quantile', () => {
   const counts = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 });
   const quantiles = fc.double({ min: 0.01, max: 0.99, noNaN: true });

@@ -74,8 +74,10 @@ export function nativeQuantile(q: number, histogram: FloatHistogram): NativeQuan
   }
   const within = fromBelow ? rank - (counted - bucket.count) : counted - rank;
   const isSkewed = hasNaN && countFrom(buckets, found.next, counted) < histogram.count;
+  // Upstream loses the bucket while it counts those after it, and interpolates in the last one.
+  const last = hasNaN && found.next < buckets.length ? buckets.at(-1)! : bucket;
   return {
-    quantile: interpolate(bucket, within / bucket.count, usesCustomBuckets(histogram)),
+    quantile: interpolate(last, within / last.count, usesCustomBuckets(histogram)),
     nanEffect: isSkewed ? 'skewed-higher' : 'none',
   };
 }
