@@ -13,7 +13,8 @@ import { Metrics } from '#/telemetry/metrics.ts';
 import { Probe } from '#/telemetry/probe.ts';
 
 /*
- * How many series a second go through a Series stream over loopback, both ends in this process:
+ * How many series go through a Series stream over loopback in a second of CPU time, both ends in this
+ * process (CPU time, so that neighbours on the machine count less):
  * eight labels and 24 chunks of 115 bytes a series (a day at 30 s), about 2.9 KB on the wire.
  */
 const SERIES = 20_000;
@@ -96,14 +97,15 @@ async function measure(batchSize: number, chunkHashes: boolean): Promise<number>
   });
   const rates: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const startedAt = performance.now();
+    const before = process.cpuUsage();
     let count = 0;
     const context = { signal: new AbortController().signal, tenant: 'bench' };
     for await (const { series } of remote.series({ ...request, batchSize }, context)) {
       count += series.length;
     }
     if (count !== SERIES) throw new Error(`${count} series arrived, expected ${SERIES}`);
-    rates.push(SERIES / (performance.now() - startedAt));
+    const { user, system } = process.cpuUsage(before);
+    rates.push(SERIES / ((user + system) / 1000));
   }
   return rates.sort((a, b) => a - b)[ROUNDS >> 1]!;
 }
@@ -114,5 +116,7 @@ for (const [name, batchSize, chunkHashes] of [
   ['in batches of 64, with chunk hashes', 64, true],
 ] as const) {
   const rate = await measure(batchSize, chunkHashes);
-  process.stdout.write(`Series stream, ${name}: ${rate.toFixed(1)} thousand series/s\n`);
+  process.stdout.write(
+    `Series stream, ${name}: ${rate.toFixed(1)} thousand series per CPU second\n`,
+  );
 }

@@ -2,6 +2,8 @@ import { CorruptionError } from '#/lib/errors.ts';
 
 export const WireType = { Varint: 0, Fixed64: 1, Bytes: 2, Fixed32: 5 } as const;
 
+const TWO_28 = 2 ** 28;
+
 /** Tag of a field, as it stands before its value. */
 export const tag = (field: number, type: number): number => (field << 3) | type;
 
@@ -38,18 +40,24 @@ export class ProtoReader {
 
   /** A signed 64-bit varint as the nearest number. */
   int64(): number {
-    const { bytes } = this;
-    let value = 0;
-    let scale = 1;
-    let at = this.at;
-    for (let i = 0; i < 8; i++) {
-      const byte = bytes[at++]!;
-      value += (byte & 0x7f) * scale;
+    const { bytes, at } = this;
+    let low = 0;
+    for (let i = 0; i < 4; i++) {
+      const byte = bytes[at + i]!;
+      low |= (byte & 0x7f) << (7 * i);
       if (byte < 0x80) {
-        this.at = at;
-        return value;
+        this.at = at + i + 1;
+        return low;
       }
-      scale *= 0x80;
+    }
+    let high = 0;
+    for (let i = 0; i < 4; i++) {
+      const byte = bytes[at + 4 + i]!;
+      high |= (byte & 0x7f) << (7 * i);
+      if (byte < 0x80) {
+        this.at = at + i + 5;
+        return low + high * TWO_28;
+      }
     }
     return Number(BigInt.asIntN(64, this.#uint64()));
   }

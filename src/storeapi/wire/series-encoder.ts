@@ -25,8 +25,8 @@ const HASH = tag(3, WireType.Varint);
 
 /** Up to this length a loop over the characters beats a call into the engine. */
 const SHORT_TEXT = 40;
-const NEGATIVE_VARINT_BYTES = 10;
 const MAX_INT64 = 2n ** 63n - 1n;
+const TWO_28 = 2 ** 28;
 
 /** xxHash64 of chunk data, for peers that compare chunks by it. */
 export type ChunkHash = (data: Uint8Array) => bigint;
@@ -38,10 +38,13 @@ export type ChunkHash = (data: Uint8Array) => bigint;
  */
 export class SeriesEncoder {
   readonly #hash: ChunkHash | undefined;
-  /** Of the chunks in the frame at hand, since size and content both need them. */
-  readonly #hashes = new Map<EncodedChunk, bigint>();
   #scratch = Buffer.allocUnsafe(16_384);
   #scratchAt = 0;
+  /** Sizes of the frame at hand in the order of writing: each aggregate chunk, then its chunks. */
+  #sizes: number[] = [];
+  #sizeAt = 0;
+  readonly #hashes: bigint[] = [];
+  #hashAt = 0;
 
   /** Without `hash` the field is left out, and peers that need it compute it. */
   constructor(hash?: ChunkHash) {
@@ -50,28 +53,25 @@ export class SeriesEncoder {
 
   warning(text: string, out: MessageWriter): void {
     const bytes = Buffer.from(text);
-    out.begin(1 + uvarintSize(bytes.length) + bytes.length);
-    out.byte(WARNING);
-    out.uvarint(bytes.length);
+    out.begin(field(bytes.length));
+    writeTagged(WARNING, bytes.length, out);
     out.bytes(bytes);
     out.end();
   }
 
   /** One frame with one series. */
   series(series: StoreSeries, out: MessageWriter): void {
-    this.#scratchAt = 0;
+    this.#reset();
     const labelBytes = this.#encodeLabels(series);
     const size = labelBytes + this.#chunksSize(series);
-    out.begin(1 + uvarintSize(size) + size);
-    out.byte(SERIES);
+    out.begin(field(size));
     this.#write(series, size, 0, labelBytes, out);
     out.end();
-    this.#hashes.clear();
   }
 
   /** One frame with all series of `group`. */
   batch(group: readonly StoreSeries[], out: MessageWriter): void {
-    this.#scratchAt = 0;
+    this.#reset();
     let total = 0;
     const labelEnds: number[] = [];
     const sizes: number[] = [];
@@ -79,17 +79,22 @@ export class SeriesEncoder {
       const size = this.#encodeLabels(series) + this.#chunksSize(series);
       labelEnds.push(this.#scratchAt);
       sizes.push(size);
-      total += 1 + uvarintSize(size) + size;
+      total += field(size);
     }
-    out.begin(1 + uvarintSize(total) + total);
-    out.byte(BATCH);
-    out.uvarint(total);
+    out.begin(field(total));
+    writeTagged(BATCH, total, out);
     for (let i = 0; i < group.length; i++) {
-      out.byte(SERIES);
       this.#write(group[i]!, sizes[i]!, i === 0 ? 0 : labelEnds[i - 1]!, labelEnds[i]!, out);
     }
     out.end();
-    this.#hashes.clear();
+  }
+
+  #reset(): void {
+    this.#scratchAt = 0;
+    this.#sizes.length = 0;
+    this.#sizeAt = 0;
+    this.#hashes.length = 0;
+    this.#hashAt = 0;
   }
 
   #write(
@@ -99,7 +104,7 @@ export class SeriesEncoder {
     labelEnd: number,
     out: MessageWriter,
   ): void {
-    out.uvarint(size);
+    writeTagged(SERIES, size, out);
     out.bytes(this.#scratch.subarray(labelStart, labelEnd));
     for (const chunk of series.chunks) this.#writeAggregate(chunk, out);
   }
@@ -111,63 +116,61 @@ export class SeriesEncoder {
   }
 
   #aggregateSize(chunk: AggregateChunk): number {
+    const { raw, count, sum, min, max, counter } = chunk;
+    const slot = this.#sizes.push(0) - 1;
     let size = int64FieldSize(chunk.mint) + int64FieldSize(chunk.maxt);
-    if (chunk.raw !== undefined) size += field(this.#chunkSize(chunk.raw));
-    if (chunk.count !== undefined) size += field(this.#chunkSize(chunk.count));
-    if (chunk.sum !== undefined) size += field(this.#chunkSize(chunk.sum));
-    if (chunk.min !== undefined) size += field(this.#chunkSize(chunk.min));
-    if (chunk.max !== undefined) size += field(this.#chunkSize(chunk.max));
-    if (chunk.counter !== undefined) size += field(this.#chunkSize(chunk.counter));
+    if (raw !== undefined) size += field(this.#chunkSize(raw));
+    if (count !== undefined) size += field(this.#chunkSize(count));
+    if (sum !== undefined) size += field(this.#chunkSize(sum));
+    if (min !== undefined) size += field(this.#chunkSize(min));
+    if (max !== undefined) size += field(this.#chunkSize(max));
+    if (counter !== undefined) size += field(this.#chunkSize(counter));
+    this.#sizes[slot] = size;
     return size;
   }
 
-  #chunkSize(chunk: EncodedChunk): number {
-    const { encoding, data } = chunk;
-    const size =
-      (encoding === ChunkEncoding.Xor ? 0 : 2) + (data.length === 0 ? 0 : field(data.length));
-    if (this.#hash === undefined) return size;
-    return size + 1 + uvarint64Size(this.#hashOf(chunk, this.#hash));
-  }
-
-  #hashOf(chunk: EncodedChunk, hash: ChunkHash): bigint {
-    const known = this.#hashes.get(chunk);
-    if (known !== undefined) return known;
-    const computed = hash(chunk.data);
-    this.#hashes.set(chunk, computed);
-    return computed;
+  #chunkSize({ encoding, data }: EncodedChunk): number {
+    let size = encoding === ChunkEncoding.Xor ? 0 : 2;
+    if (data.length > 0) size += field(data.length);
+    if (this.#hash !== undefined) {
+      const hash = this.#hash(data);
+      this.#hashes.push(hash);
+      size += 1 + uvarint64Size(hash);
+    }
+    this.#sizes.push(size);
+    return size;
   }
 
   #writeAggregate(chunk: AggregateChunk, out: MessageWriter): void {
-    out.byte(CHUNKS);
-    out.uvarint(this.#aggregateSize(chunk));
-    writeInt64Field(MIN_TIME, chunk.mint, out);
-    writeInt64Field(MAX_TIME, chunk.maxt, out);
-    if (chunk.raw !== undefined) this.#writeChunk(RAW, chunk.raw, out);
-    if (chunk.count !== undefined) this.#writeChunk(COUNT, chunk.count, out);
-    if (chunk.sum !== undefined) this.#writeChunk(SUM, chunk.sum, out);
-    if (chunk.min !== undefined) this.#writeChunk(MIN, chunk.min, out);
-    if (chunk.max !== undefined) this.#writeChunk(MAX, chunk.max, out);
-    if (chunk.counter !== undefined) this.#writeChunk(COUNTER, chunk.counter, out);
+    const { mint, maxt, raw, count, sum, min, max, counter } = chunk;
+    const size = this.#sizes[this.#sizeAt++]!;
+    const start = out.claim(1 + uvarintSize(size) + int64FieldSize(mint) + int64FieldSize(maxt));
+    const room = out.room;
+    let at = putTagged(room, start, CHUNKS, size);
+    at = putInt64Field(room, at, MIN_TIME, mint);
+    out.commit(putInt64Field(room, at, MAX_TIME, maxt));
+    if (raw !== undefined) this.#writeChunk(RAW, raw, out);
+    if (count !== undefined) this.#writeChunk(COUNT, count, out);
+    if (sum !== undefined) this.#writeChunk(SUM, sum, out);
+    if (min !== undefined) this.#writeChunk(MIN, min, out);
+    if (max !== undefined) this.#writeChunk(MAX, max, out);
+    if (counter !== undefined) this.#writeChunk(COUNTER, counter, out);
   }
 
-  #writeChunk(fieldTag: number, chunk: EncodedChunk, out: MessageWriter): void {
-    const { encoding, data } = chunk;
+  #writeChunk(fieldTag: number, { encoding, data }: EncodedChunk, out: MessageWriter): void {
     assert(encoding >= 1 && encoding <= 3, `the wire has no chunk encoding ${encoding}`);
-    out.byte(fieldTag);
-    out.uvarint(this.#chunkSize(chunk));
-    if (encoding !== ChunkEncoding.Xor) {
-      out.byte(ENCODING);
-      out.byte(encoding - 1);
-    }
-    if (data.length > 0) {
-      out.byte(DATA);
-      out.uvarint(data.length);
-      out.bytes(data);
-    }
-    if (this.#hash !== undefined) {
-      out.byte(HASH);
-      out.uvarint64(this.#hashOf(chunk, this.#hash));
-    }
+    const size = this.#sizes[this.#sizeAt++]!;
+    const isXor = encoding === ChunkEncoding.Xor;
+    const { length } = data;
+    const lengthSize = length === 0 ? 0 : 1 + uvarintSize(length);
+    const start = out.claim(1 + uvarintSize(size) + (isXor ? 0 : 2) + lengthSize);
+    const room = out.room;
+    let at = putTagged(room, start, fieldTag, size);
+    if (!isXor) at = putTagged(room, at, ENCODING, encoding - 1);
+    if (length > 0) at = putTagged(room, at, DATA, length);
+    out.commit(at);
+    if (length > 0) out.bytes(data);
+    if (this.#hash !== undefined) writeHash(this.#hashes[this.#hashAt++]!, out);
   }
 
   /** Appends the labels of a series to the scratch memory and returns how many bytes they take. */
@@ -197,13 +200,7 @@ export class SeriesEncoder {
   }
 
   #tagged(fieldTag: number, length: number): void {
-    const scratch = this.#scratch;
-    let at = this.#scratchAt;
-    scratch[at++] = fieldTag;
-    let rest = length;
-    for (; rest > 0x7f; rest >>>= 7) scratch[at++] = (rest & 0x7f) | 0x80;
-    scratch[at++] = rest;
-    this.#scratchAt = at;
+    this.#scratchAt = putTagged(this.#scratch, this.#scratchAt, fieldTag, length);
   }
 
   /** Writes `text`; false if it takes other than `length` bytes. */
@@ -237,34 +234,88 @@ function field(length: number): number {
   return 1 + uvarintSize(length) + length;
 }
 
+/** `value` is a whole number from 0 to 2^53. */
 function uvarintSize(value: number): number {
   if (value < 0x80) return 1;
   if (value < 0x4000) return 2;
   if (value < 0x200000) return 3;
-  let size = 4;
-  for (let rest = Math.floor(value / 0x10000000); rest > 0; rest = Math.floor(rest / 0x80)) size++;
-  return size;
+  if (value < TWO_28) return 4;
+  return 4 + uvarintSize(Math.floor(value / TWO_28));
 }
 
 function uvarint64Size(value: bigint): number {
-  let size = 1;
-  for (let rest = value >> 7n; rest > 0n; rest >>= 7n) size++;
-  return size;
+  wide[0] = value;
+  const bits = halves[1]! === 0 ? 32 - Math.clz32(halves[0]!) : 64 - Math.clz32(halves[1]!);
+  return Math.max(1, Math.ceil(bits / 7));
 }
 
 function int64FieldSize(value: number): number {
   if (value === 0) return 0;
-  if (value < 0) return 1 + NEGATIVE_VARINT_BYTES;
-  return (
-    1 + (value <= Number.MAX_SAFE_INTEGER ? uvarintSize(value) : uvarint64Size(clamped(value)))
-  );
+  if (value > 0 && value <= Number.MAX_SAFE_INTEGER) return 1 + uvarintSize(value);
+  return 1 + uvarint64Size(clamped(value));
 }
 
-function writeInt64Field(fieldTag: number, value: number, out: MessageWriter): void {
-  if (value === 0) return;
-  out.byte(fieldTag);
-  if (value > 0 && value <= Number.MAX_SAFE_INTEGER) out.uvarint(value);
-  else out.uvarint64(clamped(value));
+/** Writes a tag and a number from 0 to 2^53 at `start`; returns where they end. */
+function putTagged(room: Uint8Array, start: number, fieldTag: number, value: number): number {
+  room[start] = fieldTag;
+  return putUvarint(room, start + 1, value);
+}
+
+/** Bit operations work on 32 bits, so a larger number goes in two steps. */
+function putUvarint(room: Uint8Array, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  if (value >= TWO_28) {
+    const high = Math.floor(value / TWO_28);
+    const low = value - high * TWO_28;
+    room[at++] = low | 0x80;
+    room[at++] = (low >>> 7) | 0x80;
+    room[at++] = (low >>> 14) | 0x80;
+    room[at++] = (low >>> 21) | 0x80;
+    rest = high;
+  }
+  while (rest > 0x7f) {
+    room[at++] = rest | 0x80;
+    rest >>>= 7;
+  }
+  room[at++] = rest;
+  return at;
+}
+
+function putInt64Field(room: Uint8Array, at: number, fieldTag: number, value: number): number {
+  if (value === 0) return at;
+  if (value > 0 && value <= Number.MAX_SAFE_INTEGER) return putTagged(room, at, fieldTag, value);
+  room[at] = fieldTag;
+  return putUvarint64(room, at + 1, clamped(value));
+}
+
+/** The halves of a 64-bit number, which spare arithmetic on bigints. */
+const wide = new BigUint64Array(1);
+const halves = new Uint32Array(wide.buffer);
+
+function putUvarint64(room: Uint8Array, start: number, value: bigint): number {
+  wide[0] = value;
+  let low = halves[0]!;
+  let high = halves[1]!;
+  let at = start;
+  while (high !== 0 || low > 0x7f) {
+    room[at++] = low | 0x80;
+    low = ((low >>> 7) | (high << 25)) >>> 0;
+    high >>>= 7;
+  }
+  room[at++] = low;
+  return at;
+}
+
+function writeTagged(fieldTag: number, value: number, out: MessageWriter): void {
+  const at = out.claim(1 + uvarintSize(value));
+  out.commit(putTagged(out.room, at, fieldTag, value));
+}
+
+function writeHash(hash: bigint, out: MessageWriter): void {
+  const at = out.claim(1 + uvarint64Size(hash));
+  out.room[at] = HASH;
+  out.commit(putUvarint64(out.room, at + 1, hash));
 }
 
 function clamped(value: number): bigint {
