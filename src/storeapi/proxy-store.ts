@@ -11,6 +11,8 @@ import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { matchExternalLabels } from './external-labels.ts';
 import { chooseEndpoints } from './proxy/choose.ts';
+
+export { labelSetsMatch } from './proxy/choose.ts';
 import { collect } from './proxy/collect.ts';
 import type { Collected } from './proxy/collect.ts';
 import { mergeSeries } from './proxy/merge.ts';
