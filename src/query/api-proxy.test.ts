@@ -103,8 +103,8 @@ describe('findRules()', () => {
     );
     return groups.map(({ name, rules: kept }) => {
       const names = kept.map(({ result }) => {
-        const state = result!.$case === 'alert' ? result.value.state : '';
-        return `${result!.value.name}${state}`;
+        const state = result?.$case === 'alert' ? result.value.state : '';
+        return `${result?.value.name}${state}`;
       });
       return `${name}: ${names.join(' ')}`;
     });

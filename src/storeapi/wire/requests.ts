@@ -171,7 +171,7 @@ function strategyOf(partialResponse: PartialResponse): PartialResponseStrategy {
     : PartialResponseStrategy.WARN;
 }
 
-function shardOf(sent: wire.ShardInfo | undefined): ShardInfo | undefined {
+export function shardOf(sent: wire.ShardInfo | undefined): ShardInfo | undefined {
   if (sent === undefined || sent.totalShards < 1n) return undefined;
   return {
     shardIndex: Number(sent.shardIndex),
