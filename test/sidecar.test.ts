@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { runSidecar } from '#/components/sidecar.ts';
 import type { SidecarConfig } from '#/components/sidecar.ts';
 import type { Runtime } from '#/components/runtime.ts';
 import { Channel } from '#/grpc/client.ts';
+import { parseHttpClientConfig } from '#/http/client-config.ts';
 import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
 import { nodeNet } from '#/lib/net.ts';
@@ -16,6 +19,7 @@ import type { Labels } from '#/model/labels.ts';
 import { newMatcher } from '#/model/matcher.ts';
 import { isStale } from '#/model/stale.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
+import { FilesystemBucket } from '#/objstore/filesystem.ts';
 import { Histogram, WriteRequest } from '#/proto/remote.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { RemoteStore, fetchInfo } from '#/storeapi/client.ts';
@@ -77,9 +81,12 @@ async function startSidecar(
       grpc: { address: grpcAddress, gracePeriodMs: 1000 },
       prometheus: {
         url: new URL(prometheus.url),
+        client: parseHttpClientConfig('test', ''),
+        readyTimeoutMs: 60_000,
         getConfigIntervalMs: 200,
         getConfigTimeoutMs: 5000,
       },
+      reloader: noReloader,
       limits: { requestSeries: 0, requestSamples: 0 },
       minTime: () => MIN_TIME,
       ...overrides,
@@ -98,6 +105,16 @@ async function startSidecar(
     },
   };
 }
+
+const noReloader: SidecarConfig['reloader'] = {
+  configFile: '',
+  outputFile: '',
+  ruleDirectories: [],
+  watchIntervalMs: 60_000,
+  retryIntervalMs: 200,
+  method: 'http',
+  processName: 'prometheus',
+};
 
 function untilReady(sidecar: RunningSidecar, ready = true): Promise<true> {
   return eventually(`the sidecar is ${ready ? 'ready' : 'not ready'}`, async () =>
@@ -486,5 +503,143 @@ describe('a sidecar', { skip: findProgram('prometheus') === undefined, timeout: 
     await assert.rejects(fetchInfo(channel, { signal }), /Not ready/);
     await using _ = await start();
     await untilReady(sidecar);
+  });
+
+  test('uploads every block that Prometheus cuts, byte for byte', async () => {
+    await using directory = await temporaryDirectory();
+    const root = join(directory.path, 'bucket');
+    await using prometheus = await startPrometheus({
+      directory: directory.path,
+      externalLabels: { replica: '0' },
+      flags: [
+        '--web.enable-remote-write-receiver',
+        '--enable-feature=native-histograms,exemplar-storage',
+        '--storage.tsdb.min-block-duration=10s',
+        '--storage.tsdb.max-block-duration=10s',
+      ],
+    });
+    await using sidecar = await startSidecar(prometheus, {
+      upload: {
+        tsdbPath: join(directory.path, 'data'),
+        metaFileName: 'thanos.shipper.json',
+        ignoreUnequalBlockSize: false,
+        openBucket: async (runtime) => new FilesystemBucket(root, runtime),
+        intervalMs: 200,
+      },
+    });
+    await untilReady(sidecar);
+    await writeSamples(prometheus, Math.floor(Date.now() / 1000 - SAMPLES) * 1000);
+    const blocks = await eventually('twenty blocks', async () => {
+      const names = (await readdir(root)).filter(
+        (name) => !name.startsWith('.') && existsSync(join(root, name, 'meta.json')),
+      );
+      return names.length >= 20 ? names : undefined;
+    });
+    for (const block of blocks.slice(0, 20)) {
+      const meta = JSON.parse(await readFile(join(root, block, 'meta.json'), 'utf8')) as {
+        maxTime: number;
+        minTime: number;
+        thanos: { labels: Record<string, string>; source: string };
+      };
+      assert.deepEqual(meta.thanos.labels, { replica: '0' });
+      assert.equal(meta.thanos.source, 'sidecar');
+      assert.ok(meta.maxTime - meta.minTime <= 10_000);
+      for (const file of ['index', 'chunks/000001']) {
+        assert.deepEqual(
+          await readFile(join(root, block, file)),
+          await readFile(join(directory.path, 'data', block, file)),
+        );
+      }
+    }
+  });
+
+  test('refuses to upload from a Prometheus that compacts, and says which flags to set', async () => {
+    await using directory = await temporaryDirectory();
+    await using prometheus = await startPrometheus({ externalLabels: { replica: '0' } });
+    await using sidecar = await startSidecar(prometheus, {
+      upload: {
+        tsdbPath: directory.path,
+        metaFileName: 'thanos.shipper.json',
+        ignoreUnequalBlockSize: false,
+        openBucket: async (runtime) => new FilesystemBucket(directory.path, runtime),
+      },
+    });
+    const { probe } = sidecar.runtime;
+    await eventually('the reason', async () => {
+      return probe.reason.includes('max-block-duration') || undefined;
+    });
+    assert.ok(!probe.isReady);
+  });
+
+  test('replaces variables in the configuration and reloads when it or a rule changes', async () => {
+    await using directory = await temporaryDirectory();
+    const at = (name: string) => join(directory.path, name);
+    await mkdir(at('rules'));
+    await using prometheus = await startPrometheus({
+      directory: directory.path,
+      externalLabels: { replica: 'before' },
+      flags: ['--web.enable-lifecycle'],
+    });
+    process.env['HINDSIGHT_TEST_REPLICA'] = 'after';
+    const template = `global: {external_labels: {replica: $(HINDSIGHT_TEST_REPLICA)}}
+rule_files: [${at('rules/*.yml')}]
+`;
+    await writeFile(at('template.yml.gz'), gzipSync(template));
+    await using sidecar = await startSidecar(prometheus, {
+      reloader: {
+        ...noReloader,
+        configFile: at('template.yml.gz'),
+        outputFile: prometheus.configFile,
+        ruleDirectories: [at('rules')],
+      },
+    });
+    await untilReady(sidecar);
+    using channel = channelTo(sidecar);
+    await eventually('the new label', async () => {
+      const { labelSets } = await fetchInfo(channel, { signal });
+      return String(labelSets[0]) === '{replica="after"}' || undefined;
+    });
+    await writeFile(at('rules/one.yml'), rules);
+    await eventually('the rule', async () => {
+      const answer = JSON.stringify(await getJson(`${prometheus.url}/api/v1/rules`));
+      return answer.includes('up:sum') || undefined;
+    });
+    assert.match(
+      await sidecar.runtime.metrics.text(),
+      /^thanos_sidecar_reloader_last_reload_successful 1$/m,
+    );
+  });
+
+  test('reloads a process by its name with a signal', async () => {
+    await using directory = await temporaryDirectory();
+    const at = (name: string) => join(directory.path, name);
+    const processName = `hs-${process.pid}`;
+    await symlink(findProgram('prometheus')!, at(processName));
+    await mkdir(at('rules'));
+    await writeFile(at('rules/zero.yml'), 'groups: []');
+    await using prometheus = await startPrometheus({
+      binary: at(processName),
+      directory: directory.path,
+      externalLabels: { replica: '0' },
+      config: `rule_files: [${at('rules/*.yml')}]`,
+    });
+    await using sidecar = await startSidecar(prometheus, {
+      reloader: {
+        ...noReloader,
+        ruleDirectories: [at('rules')],
+        method: 'signal',
+        processName,
+      },
+    });
+    await untilReady(sidecar);
+    // Prometheus tells the time of its last reload in whole seconds.
+    await new Promise((wake) => setTimeout(wake, 1100));
+    await writeFile(at('rules/one.yml'), rules);
+    await eventually('the reload is confirmed', async () => {
+      const text = await sidecar.runtime.metrics.text();
+      return /^thanos_sidecar_reloader_last_reload_successful 1$/m.test(text) || undefined;
+    });
+    const answer = JSON.stringify(await getJson(`${prometheus.url}/api/v1/rules`));
+    assert.ok(answer.includes('up:sum'));
   });
 });

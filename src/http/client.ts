@@ -20,6 +20,8 @@ export interface HttpClientOptions extends DialOptions {
   readonly maxIdlePerHost?: number;
   /** How long an idle connection is kept. Default 90 s. */
   readonly idleTimeoutMs?: number;
+  /** For the headers of an answer, where a request has no time of its own. Default: no limit. */
+  readonly responseTimeoutMs?: number;
   /** Asks for gzip unless false. */
   readonly compression?: boolean;
 }
@@ -138,7 +140,7 @@ export class HttpClient implements Disposable {
 
   async #answer(
     sent: ClientRequest,
-    { timeoutMs }: HttpRequest,
+    { timeoutMs = this.#options.responseTimeoutMs }: HttpRequest,
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
     using limit =

@@ -31,7 +31,6 @@ interface Environment {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly probe: Probe;
-  readonly signal: AbortSignal;
 }
 
 const FLAGS_RETRY_MS = 2000;
@@ -71,15 +70,15 @@ export class PrometheusWatch {
    * Resolves when everything is known that serving needs; until then it asks again and again.
    * @throws BadInputError if Prometheus has no external labels.
    */
-  async start(): Promise<void> {
+  async start(signal: AbortSignal): Promise<void> {
     const { client, upload } = this.#options;
     if (upload !== undefined) {
-      await this.#insist('flags', (signal) => this.#checkFlags(upload, signal));
+      await this.#insist('flags', signal, (until) => this.#checkFlags(upload, until));
     }
-    await this.#insist('version', async (signal) => {
-      this.#version = await client.version(signal);
+    await this.#insist('version', signal, async (until) => {
+      this.#version = await client.version(until);
     });
-    await this.#insist('external labels', (signal) => this.#refresh(signal));
+    await this.#insist('external labels', signal, (until) => this.#refresh(until));
     if (this.#externalLabels.size === 0) {
       throw new BadInputError(
         'Prometheus has no external labels, by which its data is told apart from that of others; ' +
@@ -94,12 +93,11 @@ export class PrometheusWatch {
   }
 
   /** Heartbeats until the signal aborts: ready at first and while Prometheus answers, not ready while it does not. */
-  run(): Promise<void> {
-    const { clock, signal } = this.#env;
+  run(signal: AbortSignal): Promise<void> {
     this.#beat();
-    return every(clock, this.#options.intervalMs, signal, async () => {
+    return every(this.#env.clock, this.#options.intervalMs, signal, async () => {
       try {
-        await this.#attempt((until) => this.#refresh(until));
+        await this.#attempt(signal, (until) => this.#refresh(until));
         this.#beat();
       } catch (thrown) {
         if (signal.aborted) throw thrown;
@@ -139,13 +137,17 @@ export class PrometheusWatch {
     for (const warning of checkFlags(flags, upload)) log.warn(warning);
   }
 
-  async #insist(what: string, ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const { clock, signal, log, probe } = this.#env;
+  async #insist(
+    what: string,
+    signal: AbortSignal,
+    ask: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const { clock, log, probe } = this.#env;
     await untilSuccess(
       clock,
       this.#options.intervalMs,
       signal,
-      () => this.#attempt(ask),
+      () => this.#attempt(signal, ask),
       (thrown) => {
         log.warn(`cannot use the ${what} of Prometheus; trying again`, { err: thrown });
         probe.notReady(messageOf(thrown));
@@ -153,9 +155,8 @@ export class PrometheusWatch {
     );
   }
 
-  async #attempt(ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const { clock, signal } = this.#env;
-    using limit = deadline(clock, this.#options.timeoutMs, signal);
+  async #attempt(signal: AbortSignal, ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    using limit = deadline(this.#env.clock, this.#options.timeoutMs, signal);
     await ask(limit.signal);
   }
 }
