@@ -6,6 +6,8 @@ import * as math from './functions/math.ts';
 import { histogramVariance, ofHistogram } from './functions/native-histogram.ts';
 import * as overTime from './functions/over-time.ts';
 import { delta, idelta, increase, irate, rate } from './functions/rate.ts';
+import { rateOfSeries } from './functions/rate-series.ts';
+import type { SeriesKernel } from './functions/rate-series.ts';
 import { deriv, doubleExponentialSmoothing, predictLinear } from './functions/regression.ts';
 import { X_LOOKBEHIND_MS, xdelta, xincrease, xrate } from './functions/x-rate.ts';
 
@@ -21,6 +23,8 @@ export { maxOf, minOf } from './functions/math.ts';
 /** How a function of a range vector is computed. */
 export interface RangeFunction {
   readonly kernel: RangeKernel;
+  /** The same for a whole series of floats at once, over plain windows without start times. */
+  readonly ofSeries: SeriesKernel | undefined;
   /** The result keeps the metric name. */
   readonly keepsName: boolean;
   /** Wants samples up to this much before the range, the one exactly there included. */
@@ -47,12 +51,18 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map([
   ['avg_over_time', range(overTime.avgOverTime)],
   ['changes', range(changes)],
   ['count_over_time', range(overTime.countOverTime)],
-  ['delta', range(delta)],
+  ['delta', range(delta, { ofSeries: rateOfSeries({ isCounter: false, isRate: false }) })],
   ['deriv', range(deriv)],
   ['double_exponential_smoothing', range(doubleExponentialSmoothing)],
   ['first_over_time', range(overTime.firstOverTime, { keepsName: true })],
   ['idelta', range(idelta)],
-  ['increase', range(increase, { readsStartTimes: true })],
+  [
+    'increase',
+    range(increase, {
+      readsStartTimes: true,
+      ofSeries: rateOfSeries({ isCounter: true, isRate: false }),
+    }),
+  ],
   ['irate', range(irate, { readsStartTimes: true })],
   ['last_over_time', range(overTime.lastOverTime, { keepsName: true })],
   ['mad_over_time', range(overTime.madOverTime)],
@@ -61,7 +71,13 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map([
   ['predict_linear', range(predictLinear)],
   ['present_over_time', range(overTime.presentOverTime)],
   ['quantile_over_time', range(overTime.quantileOverTime)],
-  ['rate', range(rate, { readsStartTimes: true })],
+  [
+    'rate',
+    range(rate, {
+      readsStartTimes: true,
+      ofSeries: rateOfSeries({ isCounter: true, isRate: true }),
+    }),
+  ],
   ['resets', range(resets, { readsStartTimes: true })],
   ['stddev_over_time', range(overTime.stddevOverTime)],
   ['stdvar_over_time', range(overTime.stdvarOverTime)],
@@ -129,9 +145,14 @@ export const pointFunctions: ReadonlyMap<string, PointFunction> = new Map([
 
 function range(
   kernel: RangeKernel,
-  { keepsName = false, readsStartTimes = false, lookbehindMs = 0 }: Partial<RangeFunction> = {},
+  {
+    keepsName = false,
+    readsStartTimes = false,
+    lookbehindMs = 0,
+    ofSeries,
+  }: Partial<RangeFunction> = {},
 ): RangeFunction {
-  return { kernel, keepsName, readsStartTimes, lookbehindMs };
+  return { kernel, ofSeries, keepsName, readsStartTimes, lookbehindMs };
 }
 
 function point(

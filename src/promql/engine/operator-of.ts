@@ -96,8 +96,11 @@ function rangeCallOperator(node: RangeCallNode, run: QueryRun): Operator {
 }
 
 function reachOf(source: RangeSource): WindowReach {
-  if (source.kind === 'subquery' || source.extension === 'none') return { beforeMs: 0, afterMs: 0 };
-  const { lookbackMs, extension } = source;
+  if (source.kind === 'subquery') return { beforeMs: 0, afterMs: 0 };
+  const { lookbackMs, lookbehindMs, extension } = source;
+  // Times are whole milliseconds: one more closes the end.
+  if (lookbehindMs > 0) return { beforeMs: lookbehindMs + 1, afterMs: 0 };
+  if (extension === 'none') return { beforeMs: 0, afterMs: 0 };
   return { beforeMs: lookbackMs, afterMs: extension === 'smoothed' ? lookbackMs : 0 };
 }
 

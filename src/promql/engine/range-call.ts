@@ -2,6 +2,7 @@ import { METRIC_NAME } from '#/model/labels.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { KernelContext, KernelResult, RangeFunction, RangeWindow } from '../functions.ts';
 import { infoTexts } from '../annotation-texts.ts';
+import type { WindowGrid } from '../functions/rate-series.ts';
 import type { RangeCallNode } from '../planner/nodes.ts';
 import type { StepColumn } from '../step-column.ts';
 import { MergedSeries } from './merged-series.ts';
@@ -76,14 +77,36 @@ export class RangeCallOperator implements Operator {
     this.#parts.source.read(index, samples);
     const { labels } = this.#input[index]!;
     this.#context.metricName = labels.get(METRIC_NAME);
-    if (samples.length > 0) this.#slide(samples, into);
+    if (samples.length > 0) this.#fill(samples, into);
     this.#noteCounter(index, into);
   };
 
-  #slide({ times, values, histograms, startTimes, length }: SampleBuffer, into: StepColumn): void {
+  #fill(samples: SampleBuffer, into: StepColumn): void {
+    const { node, definition } = this.#parts;
+    const { source, grid } = node;
+    const windows = {
+      firstEnd: (source.atMs ?? grid.startMs) - source.offsetMs,
+      stride: source.atMs === undefined ? grid.stepMs : 0,
+      rangeMs: source.rangeMs,
+    };
+    const { ofSeries } = definition;
+    const isPlain = samples.histograms === undefined && samples.startTimes === undefined;
+    if (ofSeries !== undefined && isPlain && this.#window.extension === 'none') {
+      const { total, widest } = ofSeries(samples, windows, into);
+      this.#count(total, widest);
+    } else {
+      this.#slide(samples, windows, into);
+    }
+  }
+
+  #slide(
+    { times, values, histograms, startTimes, length }: SampleBuffer,
+    { firstEnd: first, stride, rangeMs }: WindowGrid,
+    into: StepColumn,
+  ): void {
     const { node, definition, reach } = this.#parts;
     const { kernel } = definition;
-    const { grid, source } = node;
+    const { grid } = node;
     const window = this.#window;
     const result = this.#result;
     const context = this.#context;
@@ -91,19 +114,21 @@ export class RangeCallOperator implements Operator {
     window.values = values;
     window.histograms = histograms;
     window.startTimes = definition.readsStartTimes ? startTimes : undefined;
-    const first = (source.atMs ?? grid.startMs) - source.offsetMs;
-    const stride = source.atMs === undefined ? grid.stepMs : 0;
-    const { rangeMs } = source;
     const hasArgs = this.#args.length > 0;
+    const outputs = into.values;
+    const { present } = into;
+    const { steps } = grid;
+    const before = reach.beforeMs;
+    const after = reach.afterMs;
     let from = 0;
     let to = 0;
     let total = 0;
     let widest = 0;
-    for (let step = 0; step < grid.steps; step++) {
+    for (let step = 0; step < steps; step++) {
       const end = first + step * stride;
       const start = end - rangeMs;
-      while (to < length && times[to]! <= end + reach.afterMs) to++;
-      while (from < to && times[from]! <= start - reach.beforeMs) from++;
+      while (to < length && times[to]! <= end + after) to++;
+      while (from < to && times[from]! <= start - before) from++;
       if (from === to) continue;
       if (to - from > widest) widest = to - from;
       total += to - from;
@@ -117,13 +142,20 @@ export class RangeCallOperator implements Operator {
       result.histogram = undefined;
       kernel(window, result, context);
       if (!result.present) continue;
-      if (result.histogram === undefined) into.setFloat(step, result.value);
-      else into.setHistogram(step, result.histogram);
+      if (result.histogram === undefined) {
+        outputs[step] = result.value;
+        present[step] = 1;
+      } else into.setHistogram(step, result.histogram);
     }
-    this.#run.spend(grid.steps + total / 4);
     const weight = histograms === undefined ? 1 : averageSamples(histograms, length);
-    this.#run.countSamples(Math.round(total * weight));
-    this.#run.touchSamples(Math.round(widest * weight));
+    this.#count(total * weight, widest * weight);
+  }
+
+  /** Notes how many samples all windows had together and the largest one alone. */
+  #count(total: number, widest: number): void {
+    this.#run.spend(this.#parts.node.grid.steps + total / 4);
+    this.#run.countSamples(Math.round(total));
+    this.#run.touchSamples(Math.round(widest));
   }
 
   /** A rate of something that does not look like a counter is worth a remark. */

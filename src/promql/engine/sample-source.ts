@@ -39,8 +39,10 @@ export class StoredSamples implements SampleSource {
     this.#source = source;
     this.#run = run;
     const { after, until } = coveredTimes(source, grid);
-    const { extension, lookbackMs } = source;
-    this.#mint = after + 1 - (extension === 'none' ? 0 : lookbackMs);
+    const { extension, lookbackMs, lookbehindMs } = source;
+    // The window is open at its start, what lies behind it closed.
+    const opening = lookbehindMs > 0 ? 0 : 1;
+    this.#mint = after + opening - lookbehindMs - (extension === 'none' ? 0 : lookbackMs);
     this.#maxt = until + (extension === 'smoothed' ? lookbackMs : 0);
   }
 

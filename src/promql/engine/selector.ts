@@ -52,6 +52,8 @@ function pickNewest(
 ): number {
   const { steps } = into;
   let found = 0;
+  const outputs = into.values;
+  const { present } = into;
   let next = 0;
   for (let step = 0; step < steps; step++) {
     const time = first + step * stride;
@@ -66,7 +68,8 @@ function pickNewest(
     } else {
       const value = values[newest]!;
       if (value !== value && isStale(halves, newest)) continue;
-      into.setFloat(step, value);
+      outputs[step] = value;
+      present[step] = 1;
       found++;
     }
   }

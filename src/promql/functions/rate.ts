@@ -10,6 +10,7 @@ import { histogramRate, instantHistogramChange } from './histogram-rate.ts';
 import { setFloat, setHistogram } from './kernel.ts';
 import type { KernelContext, KernelResult, RangeKernel, RangeWindow } from './kernel.ts';
 import { contentOf, warnMixed } from './window.ts';
+import { withDrops } from './with-drops.ts';
 
 /** `rate`: per-second increase of a counter, extrapolated to the whole range. */
 export const rate = extrapolated({ isCounter: true, isRate: true });
@@ -81,17 +82,6 @@ function floatRate(
     zeroRatio,
   );
   setFloat(result, change * (isRate ? factor / secondsOf(rangeEnd - rangeStart) : factor));
-}
-
-/** `change` plus the value before every fall in `[first, last]`: what the counter rose in truth. */
-function withDrops(change: number, values: Float64Array, first: number, last: number): number {
-  let previous = values[first]!;
-  for (let i = first + 1; i <= last; i++) {
-    const value = values[i]!;
-    if (value < previous) change += previous;
-    previous = value;
-  }
-  return change;
 }
 
 /** As `withDrops`, with start timestamps that may tell of resets too. */

@@ -10,6 +10,7 @@ import type {
   VectorSelector,
 } from '../ast.ts';
 import { EvaluationError } from '../evaluation-error.ts';
+import { rangeFunctions } from '../functions.ts';
 import { resolveDuration } from './durations.ts';
 import type { InfoNode, PlanNode, RangeSource, SelectorNode, TimeShift } from './nodes.ts';
 import type { Scope } from './scope.ts';
@@ -68,7 +69,7 @@ function selectorNode(
   const extension = smoothed ? 'smoothed' : 'none';
   return {
     kind: 'selector',
-    request: requestOf(scope, { matchers, ...shift, rangeMs: 0, extension }),
+    request: requestOf(scope, { matchers, ...shift, rangeMs: 0, extension, lookbehindMs: 0 }),
     lookbackMs: scope.query.lookbackMs,
     smoothed,
     histogramStats: scope.histogramStats === 'wanted',
@@ -79,7 +80,11 @@ function selectorNode(
   };
 }
 
-function rangeSource(expression: MatrixSelector | SubqueryExpression, scope: Scope): RangeSource {
+function rangeSource(
+  expression: MatrixSelector | SubqueryExpression,
+  scope: Scope,
+  lookbehindMs = 0,
+): RangeSource {
   const { position } = expression;
   const rangeMs = resolveDuration(expression.range, durationScope(scope), 'positive');
   if (expression.kind === 'subquery') {
@@ -99,10 +104,11 @@ function rangeSource(expression: MatrixSelector | SubqueryExpression, scope: Sco
   const { matchers } = selector;
   return {
     kind: 'samples',
-    request: requestOf(below, { matchers, ...shift, rangeMs, extension }),
+    request: requestOf(below, { matchers, ...shift, rangeMs, extension, lookbehindMs }),
     rangeMs,
     lookbackMs: scope.query.lookbackMs,
     extension,
+    lookbehindMs,
     histogramStats: scope.histogramStats === 'wanted',
     ...shift,
     position,
@@ -181,7 +187,8 @@ function callNode(expression: CallExpression, scope: Scope): PlanNode {
   if (ranged === undefined) {
     return { kind: 'call', name, args: args.map((arg) => wrapped(arg, inside)), position, grid };
   }
-  const source = rangeSource(ranged, inside);
+  const lookbehindMs = rangeFunctions.get(name)?.lookbehindMs ?? 0;
+  const source = rangeSource(ranged, inside, lookbehindMs);
   checkExtension(name, source);
   const scalars = args.filter((arg) => arg !== ranged).map((arg) => wrapped(arg, inside));
   const argPosition = args[0]!.position;

@@ -6,6 +6,9 @@ import { mapChildren } from './nodes.ts';
 export function foldConstants(node: PlanNode): PlanNode {
   const folded = mapChildren(node, foldConstants);
   const { position, grid } = folded;
+  if (folded.kind === 'step-invariant' && folded.expression.kind === 'number') {
+    return { ...folded.expression, grid };
+  }
   if (folded.kind === 'unary' && folded.expression.kind === 'number') {
     const { value } = folded.expression;
     return { kind: 'number', value: folded.operator === '-' ? -value : value, position, grid };

@@ -67,6 +67,8 @@ export interface SamplesSource extends TimeShift {
   readonly rangeMs: number;
   readonly lookbackMs: number;
   readonly extension: 'none' | 'anchored' | 'smoothed';
+  /** Samples this long before each window are wanted, too, the one exactly there included. */
+  readonly lookbehindMs: number;
   /** As in `SelectorNode`. */
   readonly histogramStats: boolean;
 }

@@ -97,6 +97,8 @@ export interface Selection {
   /** 0 for an instant selector. */
   readonly rangeMs: number;
   readonly extension: 'none' | 'anchored' | 'smoothed';
+  /** Of Thanos's x functions; 0 for all others. */
+  readonly lookbehindMs: number;
 }
 
 /**
@@ -105,15 +107,17 @@ export interface Selection {
  */
 export function requestOf(scope: Scope, selection: Selection): SelectRequest {
   const { query } = scope;
-  const { matchers, atMs, offsetMs, rangeMs, extension } = selection;
+  const { matchers, atMs, offsetMs, rangeMs, extension, lookbehindMs } = selection;
   let mint = atMs ?? scope.subqueryAtMs ?? query.startMs;
   let maxt = atMs ?? scope.subqueryAtMs ?? query.endMs;
   if (atMs === undefined) {
     mint -= scope.subqueryOffsetMs + scope.subqueryRangeMs;
     maxt -= scope.subqueryOffsetMs;
   }
-  const before = rangeMs + (rangeMs === 0 || extension !== 'none' ? query.lookbackMs : 0);
-  mint -= before - 1 + offsetMs;
+  const before =
+    rangeMs + lookbehindMs + (rangeMs === 0 || extension !== 'none' ? query.lookbackMs : 0);
+  // Windows are open at their start, what an x function wants before them is closed.
+  mint -= before - (lookbehindMs > 0 ? 0 : 1) + offsetMs;
   maxt += (extension === 'smoothed' ? query.lookbackMs : 0) - offsetMs;
   const hints: SelectHints = {
     stepMs: scope.subqueryStepMs ?? query.stepMs,
