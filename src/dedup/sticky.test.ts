@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { CounterReset } from '#/model/histogram.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
 import { staleNaN } from '#/model/stale.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { mergeReplicas } from './dedup.ts';
@@ -305,4 +307,84 @@ function edgeGrowth({ growth }: Scenario, from: number, to: number, span: number
   let most = 0;
   for (let at = from - span; at < to; at += 1000) most = Math.max(most, growth(at, at + span));
   return most;
+}
+
+describe('sticky deduplication of native histograms', () => {
+  const first = [histogramAt(0, 100), histogramAt(15, 110), histogramAt(30, 120)];
+
+  test('tells of a switch that nothing was reset, though the counts step back', () => {
+    const second = [histogramAt(22, 105), histogramAt(37, 115), histogramAt(52, 118)];
+    const merged = mergeHistograms(true, first, second);
+    assert.deepEqual(hints(merged), [
+      '0 100 Unknown',
+      '15 110 Unknown',
+      '30 120 Unknown',
+      '52 118 No',
+    ]);
+  });
+
+  test('tells of a reset that the other replica shows', () => {
+    const second = [histogramAt(29, 119), histogramAt(45, 3), histogramAt(60, 9)];
+    const merged = mergeHistograms(true, first, second);
+    assert.deepEqual(hints(merged).slice(3), ['45 3 Yes', '60 9 Unknown']);
+  });
+
+  test('leaves gauges, other readers and a change to floats alone', () => {
+    const gauges = [histogramAt(45, 3, CounterReset.Gauge)];
+    assert.equal(hints(mergeHistograms(true, first, gauges)).at(-1), '45 3 Gauge');
+    const second = [histogramAt(29, 119), histogramAt(45, 110)];
+    assert.equal(hints(mergeHistograms(false, first, second)).at(-1), '45 110 Unknown');
+    const floats = new SampleBuffer();
+    floats.pushFloat(45, 1);
+    floats.pushFloat(60, 2);
+    const mixed = mergeBuffers('sticky', [bufferOf(first), floats], true);
+    assert.deepEqual(hints(mixed).slice(3), ['45 1', '60 2']);
+  });
+});
+
+interface HistogramSample {
+  readonly time: number;
+  readonly histogram: FloatHistogram;
+}
+
+function histogramAt(
+  time: number,
+  count: number,
+  counterReset: CounterReset = CounterReset.Unknown,
+): HistogramSample {
+  const empty = { spans: [], buckets: new Float64Array(0) };
+  const histogram: FloatHistogram = {
+    counterReset,
+    schema: 0,
+    zeroThreshold: 0,
+    zeroCount: count,
+    count,
+    sum: count,
+    positiveSpans: empty.spans,
+    positiveBuckets: empty.buckets,
+    negativeSpans: empty.spans,
+    negativeBuckets: empty.buckets,
+    customValues: empty.buckets,
+  };
+  return { time, histogram };
+}
+
+function bufferOf(samples: readonly HistogramSample[]): SampleBuffer {
+  const buffer = new SampleBuffer();
+  for (const { time, histogram } of samples) buffer.pushHistogram(time, histogram);
+  return buffer;
+}
+
+function mergeHistograms(isCounter: boolean, ...replicas: HistogramSample[][]): SampleBuffer {
+  return mergeBuffers('sticky', replicas.map(bufferOf), isCounter);
+}
+
+/** A row a sample: time, count and hint of a histogram, or time and value of a float. */
+function hints(samples: SampleBuffer): string[] {
+  const names = ['Unknown', 'Yes', 'No', 'Gauge'];
+  return Array.from({ length: samples.length }, (_, i) => {
+    const histogram = samples.histograms?.[i];
+    if (histogram === undefined) return `${samples.times[i]} ${samples.values[i]}`;
+    return `${samples.times[i]} ${histogram.count} ${names[histogram.counterReset]}`;
+  });
 }
