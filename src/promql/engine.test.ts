@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { UnavailableError } from '#/lib/errors.ts';
 import { MemoryBudget, unlimitedBudget } from '#/lib/memory-budget.ts';
 import { Labels } from '#/model/labels.ts';
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
+import type { Queryable } from '#/storage/queryable.ts';
 import { Engine, stableEngineFeatures } from './engine.ts';
 import type { Evaluation } from './value.ts';
 
@@ -154,4 +156,25 @@ test('duplicates on the one side of a join are an error with the names of both',
       '[{__name__="m_total", instance="i0", job="j0"}, {__name__="m_total", instance="i3", job="j0"}];' +
       'many-to-many matching not allowed: matching labels must be unique on one side',
   });
+});
+
+test('a failing branch of a query stops the others', async () => {
+  const signals: AbortSignal[] = [];
+  const inner = counters();
+  const queryable: Queryable = {
+    select(request, { signal }) {
+      signals.push(signal);
+      const isLeft = request.matchers.some(({ value }) => value === 'i1');
+      return isLeft ? inner.select(request) : Promise.reject(new UnavailableError('store is gone'));
+    },
+    labelNames: (request) => inner.labelNames(request),
+    labelValues: (name, request) => inner.labelValues(name, request),
+  };
+  const text = 'sum(m_total{instance="i1"}) + sum(m_total{instance="i2"})';
+  await assert.rejects(engine.instant({ text, timeMs: 0 }, queryable, context()), {
+    name: 'UnavailableError',
+    message: 'store is gone',
+  });
+  assert.equal(signals.length, 2);
+  assert.ok(signals.every((signal) => signal.aborted));
 });

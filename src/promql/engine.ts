@@ -89,8 +89,8 @@ export class Engine implements QueryEngine {
     const expression = parseExpression(text, this.#options.features);
     const times = { startMs: timeMs, endMs: timeMs, stepMs: 0 };
     const plan = this.#plan(expression, times, lookbackMs);
-    const run = this.#run(queryable, context);
-    return this.#evaluation(text, run, await evaluateInstant(plan, typeOf(expression), run));
+    const type = typeOf(expression);
+    return this.#evaluate(text, { queryable, context }, (run) => evaluateInstant(plan, type, run));
   }
 
   async range(query: RangeQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation> {
@@ -103,8 +103,7 @@ export class Engine implements QueryEngine {
       );
     }
     const plan = this.#plan(expression, { startMs, endMs, stepMs }, lookbackMs);
-    const run = this.#run(queryable, context);
-    return this.#evaluation(text, run, await evaluateMatrix(plan, run));
+    return this.#evaluate(text, { queryable, context }, (run) => evaluateMatrix(plan, run));
   }
 
   #plan(
@@ -117,11 +116,25 @@ export class Engine implements QueryEngine {
     return planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs });
   }
 
-  #run(queryable: Queryable, context: QueryContext): QueryRun {
+  /** A failure in one branch of the plan stops the others. */
+  async #evaluate(
+    text: string,
+    { queryable, context }: { queryable: Queryable; context: QueryContext },
+    compute: (run: QueryRun) => Promise<QueryValue>,
+  ): Promise<Evaluation> {
     const { maxSamples, features } = this.#options;
     const { delayedNameRemoval, typeAndUnitLabels, startTimestamps } = features;
     const flags = { delayedNameRemoval, typeAndUnitLabels, startTimestamps };
-    return new QueryRun({ queryable, context, maxSamples, ...flags });
+    const failed = new AbortController();
+    const signal = AbortSignal.any([context.signal, failed.signal]);
+    const linked = { ...context, signal };
+    const run = new QueryRun({ queryable, context: linked, maxSamples, ...flags });
+    try {
+      return this.#evaluation(text, run, await compute(run));
+    } catch (thrown) {
+      failed.abort();
+      throw thrown;
+    }
   }
 
   #evaluation(text: string, run: QueryRun, value: QueryValue): Evaluation {
