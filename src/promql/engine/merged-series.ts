@@ -18,14 +18,10 @@ export class MergedSeries {
 
   constructor(relabelled: readonly OutputSeries[], shared: SharedLabels = 'at-different-steps') {
     this.#shared = shared;
-    const members = groupByLabels(relabelled);
-    if (members.length === relabelled.length) {
-      this.series = relabelled;
-      this.#members = undefined;
-    } else {
-      this.series = members.map(([first]) => relabelled[first!]!);
-      this.#members = members;
-    }
+    const distinct = new Set(relabelled.map(({ labels }) => labels.key));
+    const areDistinct = distinct.size === relabelled.length;
+    this.#members = areDistinct ? undefined : groupByLabels(relabelled);
+    this.series = this.#members?.map(([first]) => relabelled[first!]!) ?? relabelled;
   }
 
   /**

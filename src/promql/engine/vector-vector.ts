@@ -38,6 +38,8 @@ export class VectorVectorOperator implements Operator {
   readonly #run: QueryRun;
   readonly #operation: SampleOperation;
   readonly #isSwapped: boolean;
+  readonly #matchLabels: (labels: Labels) => Labels;
+  readonly #matchNames: ReadonlySet<string>;
   #outputs: readonly Output[] = [];
   /** Scratch: at each step 1 + the number of the group that has put out a sample, or 0. */
   readonly #claims: Int32Array;
@@ -46,6 +48,8 @@ export class VectorVectorOperator implements Operator {
     this.#node = node;
     this.#run = run;
     this.#isSwapped = node.matching.cardinality === 'one-to-many';
+    this.#matchLabels = matchLabels(node.matching);
+    this.#matchNames = new Set(node.matching.labels);
     const { steps } = node.grid;
     this.#many = new JoinSide(this.#isSwapped ? right : left, steps, run);
     this.#one = new JoinSide(this.#isSwapped ? left : right, steps, run);
@@ -158,7 +162,7 @@ export class VectorVectorOperator implements Operator {
   /** Semantics: resultMetric of promql/engine.go in Prometheus. */
   #resultLabels({ many, one }: Pair): Labels {
     const { matching, returnBool } = this.#node;
-    const labelsOf = matchLabels(matching);
+    const labelsOf = this.#matchLabels;
     const oneLabels = one === undefined ? undefined : this.#one.series[one]!.labels;
     const manyLabels = many === undefined ? labelsOf(oneLabels!) : this.#many.series[many]!.labels;
     const others = oneLabels ?? labelsOf(manyLabels);
@@ -166,7 +170,7 @@ export class VectorVectorOperator implements Operator {
     const changesMetric = this.#operation.float !== undefined;
     let result = dropsName || changesMetric ? withoutMetadata(manyLabels) : manyLabels;
     if (matching.cardinality === 'one-to-one') {
-      const names = new Set(matching.labels);
+      const names = this.#matchNames;
       result = matching.on ? result.only(names) : result.without(names);
     }
     if (matching.include.length === 0) return result;
