@@ -1,0 +1,117 @@
+import * as v from 'valibot';
+import { parseYaml } from '#/config/yaml.ts';
+import type { Clock } from '#/lib/clock.ts';
+import type { Disk } from '#/lib/disk.ts';
+import { BadInputError } from '#/lib/errors.ts';
+import type { Random } from '#/lib/random.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import type { Metrics } from '#/telemetry/metrics.ts';
+import type { Bucket } from './bucket.ts';
+import { FilesystemBucket } from './filesystem.ts';
+import { meteredBucket } from './metered.ts';
+import { prefixedBucket } from './prefixed.ts';
+import { openS3Bucket } from './s3.ts';
+import { problemOfS3, s3Schema } from './s3/config.ts';
+
+/** A configuration text and where it came from: the flag or file, for messages. */
+export interface ObjstoreConfig {
+  readonly source: string;
+  readonly text: string;
+}
+
+export interface ObjstoreEffects {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Environment variables; only the proxy's are looked at here. Default none. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+const PROVIDERS = ['FILESYSTEM', 'S3'] as const;
+const OTHER_PROVIDERS = ['GCS', 'AZURE', 'SWIFT', 'COS', 'ALIYUNOSS', 'BOS', 'OCI', 'OBS'];
+
+const common = {
+  type: v.string(),
+  prefix: v.optional(v.string(), ''),
+  /** Of the store gateway's reads. */
+  hedging_config: v.optional(
+    v.strictObject({
+      enabled: v.optional(v.boolean(), false),
+      up_to: v.optional(v.number(), 3),
+      quantile: v.optional(v.number(), 0.9),
+    }),
+    {},
+  ),
+};
+
+const anyProvider = v.strictObject({ ...common, config: v.optional(v.unknown()) });
+const filesystem = v.strictObject({
+  ...common,
+  // Upstream ignores unknown keys of this provider alone.
+  config: v.optional(v.looseObject({ directory: v.optional(v.string(), '') }), {}),
+});
+const s3 = v.strictObject({ ...common, config: v.optional(s3Schema, {}) });
+
+/**
+ * Opens the bucket that Thanos's object storage configuration (YAML) describes, with its metrics.
+ * Nothing is asked of the provider yet: wrong credentials show at the first operation.
+ * @throws BadInputError that names the source, the place and what was expected.
+ */
+export async function openBucket(
+  { source, text }: ObjstoreConfig,
+  effects: ObjstoreEffects,
+): Promise<Bucket> {
+  const { type, prefix, hedging_config } = parseYaml(source, text, anyProvider);
+  if (hedging_config.enabled) {
+    throw new BadInputError(`${source}: "hedging_config" is not supported by this version`);
+  }
+  const { bucket, label } = await openProvider(source, type, text, effects);
+  return prefixedBucket(meteredBucket(bucket, label, effects), prefix);
+}
+
+interface Opened {
+  readonly bucket: Bucket;
+  /** The `bucket` label of metrics, as Thanos names buckets. */
+  readonly label: string;
+}
+
+async function openProvider(
+  source: string,
+  type: string,
+  text: string,
+  effects: ObjstoreEffects,
+): Promise<Opened> {
+  const provider = PROVIDERS.find((name) => name === type.toUpperCase());
+  switch (provider) {
+    case 'FILESYSTEM': {
+      const { directory } = parseYaml(source, text, filesystem).config;
+      if (directory === '') {
+        throw new BadInputError(`${source}: "config.directory" is missing; want a path`);
+      }
+      const bucket = new FilesystemBucket(directory, effects);
+      await bucket.removeLeftovers();
+      return { bucket, label: `fs: ${bucket.name.slice('file://'.length)}` };
+    }
+    case 'S3': {
+      const { config } = parseYaml(source, text, s3);
+      const problem = problemOfS3(config);
+      if (problem !== undefined) throw new BadInputError(`${source}: ${problem}`);
+      const environment = effects.environment ?? {};
+      return {
+        bucket: await openS3Bucket(config, { ...effects, environment }),
+        label: config.bucket,
+      };
+    }
+    case undefined: {
+      const known = PROVIDERS.join(' or ');
+      const isOther = OTHER_PROVIDERS.includes(type.toUpperCase());
+      throw new BadInputError(
+        isOther
+          ? `${source}: type "${type}" is not supported by this version; use ${known}`
+          : `${source}: unknown type "${type}"; use ${known}`,
+      );
+    }
+  }
+}

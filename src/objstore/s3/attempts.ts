@@ -1,0 +1,90 @@
+import type { Clock } from '#/lib/clock.ts';
+import { UnavailableError } from '#/lib/errors.ts';
+import type { Random } from '#/lib/random.ts';
+import { explain, failureOf, isAmbiguous, isRetryable } from './failures.ts';
+import type { Failure, Place } from './failures.ts';
+
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 10_000;
+
+/** What an attempt learns of those before it. */
+export interface History {
+  /** An earlier attempt may have taken effect: its answer was lost. */
+  readonly ambiguous: boolean;
+}
+
+export interface RetryOptions {
+  readonly place: Place;
+  readonly maxAttempts: number;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Tries an operation until it succeeds, fails for good, or has failed `maxAttempts` times without
+ * making progress. Waits grow twofold from 0.2 s to 10 s, each between its half and its whole.
+ */
+export class Attempts {
+  readonly #options: RetryOptions;
+  readonly #what: string;
+  #failed = 0;
+  #ambiguous = false;
+
+  /** `what` completes "cannot …" in messages: `read "name"`. */
+  constructor(what: string, options: RetryOptions) {
+    this.#what = what;
+    this.#options = options;
+  }
+
+  async run<T>(
+    signal: AbortSignal | undefined,
+    work: (history: History) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        return await work({ ambiguous: this.#ambiguous });
+      } catch (thrown) {
+        await this.failed(thrown, signal);
+      }
+    }
+  }
+
+  /** The operation got further: it may fail as often again. */
+  progress(): void {
+    this.#failed = 0;
+  }
+
+  /** Waits before the next attempt. @throws what the caller should see if there is none. */
+  async failed(thrown: unknown, signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    const failure = failureOf(thrown);
+    this.#ambiguous ||= isAmbiguous(failure);
+    this.#failed++;
+    if (!isRetryable(failure)) throw this.#giveUp(failure, thrown);
+    if (this.#failed >= this.#options.maxAttempts) throw this.#giveUp(failure, thrown);
+    await this.#options.clock.sleep(this.#waitMs(failure), signal);
+  }
+
+  #waitMs({ retryAfterSeconds }: Failure): number {
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.#failed - 1));
+    const wait = longest * (0.5 + this.#options.random.next() / 2);
+    return Math.max(wait, Math.min((retryAfterSeconds ?? 0) * 1000, LONGEST_WAIT_MS));
+  }
+
+  /** Our own errors pass as they are; the SDK's become one that says what to check. */
+  #giveUp(failure: Failure, thrown: unknown): unknown {
+    const ours = ['NotFoundError', 'ConditionError', 'UnavailableError', 'BadInputError'];
+    const foreign = failure.status > 0 || 'code' in Object(thrown) || isSdkError(failure.code);
+    if (ours.includes(failure.code) || !foreign) return thrown;
+    const times = this.#failed > 1 ? ` (${this.#failed} attempts)` : '';
+    return new UnavailableError(
+      `cannot ${this.#what}: ${explain(failure, this.#options.place)}${times}`,
+      { cause: thrown },
+    );
+  }
+}
+
+function isSdkError(code: string): boolean {
+  return ['TimeoutError', 'TruncatedBody', 'CredentialsProviderError'].includes(code);
+}

@@ -1,0 +1,131 @@
+/** A failure of the SDK, with the fields that tell what happened. */
+interface SdkError extends Error {
+  readonly code?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
+}
+
+export interface Failure {
+  /** S3's own code (`NoSuchKey`), Node's (`ECONNREFUSED`) or the error's name. */
+  readonly code: string;
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  readonly message: string;
+  /** Seconds the server asks to wait. */
+  readonly retryAfterSeconds: number | undefined;
+}
+
+export function failureOf(thrown: unknown): Failure {
+  if (!(thrown instanceof Error)) {
+    return { code: 'Unknown', status: 0, message: String(thrown), retryAfterSeconds: undefined };
+  }
+  const error = thrown as SdkError;
+  const status = error.$metadata?.httpStatusCode ?? 0;
+  const retryAfter = Number(error.$response?.headers?.['retry-after'] ?? Number.NaN);
+  return {
+    code: status === 0 && typeof error.code === 'string' ? error.code : error.name,
+    status,
+    message: error.message,
+    retryAfterSeconds: Number.isFinite(retryAfter) ? retryAfter : undefined,
+  };
+}
+
+/** Network failures after which a new connection may work. */
+const NETWORK_CODES = new Set([
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'TimeoutError',
+  'TruncatedBody',
+  'IncompleteBody',
+]);
+
+const BUSY_CODES = new Set([
+  'SlowDown',
+  'RequestTimeout',
+  'InternalError',
+  'ServiceUnavailable',
+  'Throttling',
+  'ThrottlingException',
+  'TooManyRequests',
+  'OperationAborted',
+  'ConditionalRequestConflict',
+  'BadDigest',
+]);
+
+export function isRetryable({ code, status }: Failure): boolean {
+  if (BUSY_CODES.has(code)) return true;
+  if (status === 0) return NETWORK_CODES.has(code);
+  // A server that does not know a request will not learn it.
+  return status === 408 || status === 429 || (status >= 500 && status !== 501);
+}
+
+/** Whether the request may have taken effect although it failed. */
+export function isAmbiguous({ status }: Failure): boolean {
+  return status === 0 || status >= 500;
+}
+
+export function isNotFound({ code, status }: Failure): boolean {
+  return code === 'NoSuchKey' || (status === 404 && (code === 'NotFound' || code === 'Unknown'));
+}
+
+export function isFailedCondition({ code, status }: Failure): boolean {
+  return status === 412 || code === 'PreconditionFailed';
+}
+
+export interface Place {
+  readonly bucket: string;
+  readonly endpoint: string;
+  readonly region: string;
+}
+
+/** The failure in the operator's words, with what to check. */
+export function explain(failure: Failure, { bucket, endpoint, region }: Place): string {
+  const { status, message } = failure;
+  // The answer to HEAD has no text that would name the code.
+  const code = status === 403 && failure.code === 'Unknown' ? 'AccessDenied' : failure.code;
+  switch (code) {
+    case 'NoSuchBucket':
+      return `bucket "${bucket}" does not exist at ${endpoint}; check bucket, endpoint and region (${region}) of the configuration`;
+    case 'InvalidAccessKeyId':
+      return `${endpoint} does not know the access key; check access_key, and that it belongs to this endpoint`;
+    case 'SignatureDoesNotMatch':
+      return `${endpoint} rejects the signature; check secret_key, region (${region}), and that no proxy changes requests`;
+    case 'AccessDenied':
+    case 'Forbidden':
+      return `access to bucket "${bucket}" at ${endpoint} is denied; check the credentials and their rights (s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject)`;
+    case 'ExpiredToken':
+    case 'InvalidToken':
+      return `${endpoint} says that the session token is not valid any more; check session_token`;
+    case 'RequestTimeTooSkewed':
+      return `${endpoint} says that the time of this machine is wrong; check its clock`;
+    case 'PermanentRedirect':
+    case 'AuthorizationHeaderMalformed':
+    case 'IllegalLocationConstraintException':
+      return `bucket "${bucket}" is in another region than ${region}; check region and endpoint (${endpoint}: ${message})`;
+    case 'CredentialsProviderError':
+      return `no credentials were found; set access_key and secret_key, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role (${message})`;
+    case 'ENOTFOUND':
+      return `the name of ${endpoint} cannot be resolved; check endpoint`;
+    case 'ECONNREFUSED':
+      return `nothing listens at ${endpoint}; check endpoint, its port and insecure`;
+    case 'EPROTO':
+      return `${endpoint} does not speak TLS as expected; set insecure: true for plain HTTP (${message})`;
+    default:
+      return status === 0
+        ? `no answer from ${endpoint}: ${code}: ${message}${certificateHint(code)}`
+        : `${endpoint} answered ${status} ${code}: ${message}`;
+  }
+}
+
+function certificateHint(code: string): string {
+  return /CERT|UNABLE_TO|ERR_TLS/.test(code)
+    ? '; check http_config.tls_config (ca_file, server_name)'
+    : '';
+}
