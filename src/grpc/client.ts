@@ -19,12 +19,30 @@ export interface ChannelOptions extends ConnectionOptionsOfChannel {
   readonly maxMessageBytes?: number;
 }
 
+/** What calls can be made on: one channel, or several that share the work. */
+export interface Caller {
+  /** What messages call the peer. */
+  readonly address: string;
+  unary<Request, Response>(
+    path: string,
+    method: Method<Request, Response>,
+    request: Request,
+    options?: CallOptions,
+  ): Promise<Response>;
+  stream<Request, Response>(
+    path: string,
+    method: Method<Request, Response>,
+    request: Request,
+    options?: CallOptions,
+  ): AsyncIterable<Response[]>;
+}
+
 /**
  * Calls to one address over one HTTP/2 connection that is opened on demand and replaced when it
  * breaks. Failures are errors of lib/errors.ts or a `StatusError`, with the address in front; the
  * abort of a caller's signal stays what it is.
  */
-export class Channel implements Disposable {
+export class Channel implements Caller, Disposable {
   readonly address: string;
   readonly #options: ChannelOptions;
   readonly #compression: Compression | undefined;
@@ -37,6 +55,11 @@ export class Channel implements Disposable {
     this.#connection = new Connection(options);
     const { compression = 'none' } = options;
     this.#compression = compression === 'none' ? undefined : compressionOf(compression);
+  }
+
+  /** Makes sure of a connection. @throws UnavailableError when the peer is out of reach. */
+  async connect(signal: AbortSignal): Promise<void> {
+    await this.#connection.session(false, signal);
   }
 
   /** Sends one request and receives one answer. */
@@ -183,7 +206,7 @@ export class Channel implements Disposable {
 }
 
 /** Functions for the methods of a service, over `channel`. */
-export function clientOf<D extends ServiceDefinition>(definition: D, channel: Channel): Client<D> {
+export function clientOf<D extends ServiceDefinition>(definition: D, channel: Caller): Client<D> {
   const stubs: Record<string, unknown> = {};
   for (const [key, method] of Object.entries(definition.methods)) {
     const path = `/${definition.fullName}/${method.name}`;
@@ -206,6 +229,7 @@ interface OpenCalls {
   idle: AbortController;
 }
 
+/** For calls without a signal. */
 const never = new AbortController().signal;
 
 /** One call's answer, from its headers to its trailers. */

@@ -13,7 +13,7 @@ import { reflectionServices } from './reflection.ts';
 import { answerCall, refuseCall } from './server/call.ts';
 import type { CallEnvironment, Route } from './server/call.ts';
 import { serverMetrics } from './server/observe.ts';
-import { acceptTls } from './server/tls.ts';
+import { tlsAcceptor } from './server/tls.ts';
 import type { ServerTls } from './server/tls.ts';
 import { SlabPool } from './slabs.ts';
 
@@ -85,6 +85,8 @@ class Server {
   readonly #services: ReadonlySet<string>;
   readonly #call: CallEnvironment;
   readonly #sessions = new Set<ServerHttp2Session>();
+  /** Takes a stream to the point where HTTP/2 begins. */
+  readonly #secure: (stream: Duplex) => void;
   #closing = false;
 
   constructor(services: readonly Service[], options: GrpcServerOptions, env: Environment) {
@@ -98,7 +100,9 @@ class Server {
         this.#routes.set(`/${service.fullName}/${name}`, route);
       }
     }
-    const { maxMessageBytes = 2 ** 31 - 1 } = options;
+    const { maxMessageBytes = 2 ** 31 - 1, tls } = options;
+    const open = (stream: Duplex) => this.#open(stream);
+    this.#secure = tls === undefined ? open : tlsAcceptor(tls, env.log, open);
     this.#call = { clock: env.clock, log: env.log, slabs: new SlabPool(), maxMessageBytes };
   }
 
@@ -109,9 +113,7 @@ class Server {
       stream.destroy();
       return;
     }
-    const { tls } = this.#options;
-    if (tls === undefined) this.#open(stream);
-    else acceptTls(stream, tls, this.#env.log, (secured) => this.#open(secured));
+    this.#secure(stream);
   }
 
   async close(gracePeriodMs: number): Promise<void> {
@@ -140,7 +142,7 @@ class Server {
     // Its streams learn of it themselves; there is nobody else to tell.
     session.on('error', () => undefined);
     session.on('stream', (call, headers) => this.#route(call, headers));
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
   }
 
   #route(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

@@ -1,5 +1,5 @@
 import { clientOf } from '#/grpc/client.ts';
-import type { Channel } from '#/grpc/client.ts';
+import type { Caller } from '#/grpc/client.ts';
 import type { CallOptions } from '#/grpc/method.ts';
 import type { Clock } from '#/lib/clock.ts';
 import { UnavailableError } from '#/lib/errors.ts';
@@ -43,7 +43,7 @@ export interface EndpointInfo {
 }
 
 /** Asks an endpoint what it serves. */
-export async function fetchInfo(channel: Channel, options: CallOptions): Promise<EndpointInfo> {
+export async function fetchInfo(channel: Caller, options: CallOptions): Promise<EndpointInfo> {
   const sent = await clientOf(InfoDefinition, channel).info({}, options);
   const labelSets = sent.labelSets.map(labelsOf);
   return {
@@ -60,7 +60,7 @@ export async function fetchInfo(channel: Channel, options: CallOptions): Promise
 }
 
 export interface RemoteStoreOptions {
-  readonly channel: Channel;
+  readonly channel: Caller;
   readonly clock: Clock;
   /** What is known of the store, asked for at every use; see `fetchInfo`. */
   readonly info: () => StoreInfo;

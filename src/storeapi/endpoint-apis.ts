@@ -1,5 +1,5 @@
 import { clientOf } from '#/grpc/client.ts';
-import type { Channel } from '#/grpc/client.ts';
+import type { Caller } from '#/grpc/client.ts';
 import { serve } from '#/grpc/method.ts';
 import type { CallOptions, ServerCall, Service } from '#/grpc/method.ts';
 import { UnavailableError } from '#/lib/errors.ts';
@@ -85,7 +85,7 @@ export function rulesService(source: RulesSource): Service {
   });
 }
 
-export function rulesClient(channel: Channel): RulesSource {
+export function rulesClient(channel: Caller): RulesSource {
   const client = clientOf(RulesDefinition, channel);
   return {
     rules: (request, context) => checked(client.rules(request, optionsOf(context)), channel),
@@ -98,7 +98,7 @@ export function targetsService(source: TargetsSource): Service {
   });
 }
 
-export function targetsClient(channel: Channel): TargetsSource {
+export function targetsClient(channel: Caller): TargetsSource {
   const client = clientOf(TargetsDefinition, channel);
   return {
     targets: (request, context) => checked(client.targets(request, optionsOf(context)), channel),
@@ -111,7 +111,7 @@ export function metricMetadataService(source: MetricMetadataSource): Service {
   });
 }
 
-export function metricMetadataClient(channel: Channel): MetricMetadataSource {
+export function metricMetadataClient(channel: Caller): MetricMetadataSource {
   const client = clientOf(MetadataDefinition, channel);
   return {
     metricMetadata: (request, context) =>
@@ -125,7 +125,7 @@ export function exemplarsService(source: ExemplarsSource): Service {
   });
 }
 
-export function exemplarsClient(channel: Channel): ExemplarsSource {
+export function exemplarsClient(channel: Caller): ExemplarsSource {
   const client = clientOf(ExemplarsDefinition, channel);
   return {
     exemplars: (request, context) =>
@@ -139,7 +139,7 @@ export function statusService(source: StatusSource): Service {
   });
 }
 
-export function statusClient(channel: Channel): StatusSource {
+export function statusClient(channel: Caller): StatusSource {
   const client = clientOf(StatusDefinition, channel);
   return {
     tsdbStatistics: (request, context) =>
@@ -154,7 +154,7 @@ export function queryService(source: QuerySource): Service {
   });
 }
 
-export function queryClient(channel: Channel): QuerySource {
+export function queryClient(channel: Caller): QuerySource {
   const client = clientOf(QueryDefinition, channel);
   return {
     query: (request, context) => client.query(request, optionsOf(context)),
@@ -168,7 +168,7 @@ export function writeService(sink: WriteSink): Service {
   });
 }
 
-export function writeClient(channel: Channel): WriteSink {
+export function writeClient(channel: Caller): WriteSink {
   const client = clientOf(WriteableStoreDefinition, channel);
   return { remoteWrite: (request, context) => client.remoteWrite(request, optionsOf(context)) };
 }
@@ -176,7 +176,7 @@ export function writeClient(channel: Channel): WriteSink {
 /** Every answer has to say something; an empty one comes from a peer that is out of order. */
 async function* checked<
   Response extends { readonly result?: { readonly value: unknown } | undefined },
->(responses: AsyncIterable<Response>, { address }: Channel): AsyncGenerator<Response, void> {
+>(responses: AsyncIterable<Response>, { address }: Caller): AsyncGenerator<Response, void> {
   for await (const response of responses) {
     if (response.result === undefined || response.result.value === '') {
       throw new UnavailableError(`${address}: found an empty answer, expected data or a warning`);

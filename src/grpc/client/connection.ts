@@ -97,7 +97,7 @@ export class Connection implements Disposable {
       this.#closed.signal.throwIfAborted();
       this.#lastFailure = limit.expired
         ? `no connection within ${connectTimeoutMs} ms`
-        : messageOf(thrown);
+        : messageOf(thrown).trim();
       this.#pause();
       throw new UnavailableError(`${address}: ${this.#lastFailure}`, { cause: thrown });
     }
@@ -121,7 +121,7 @@ export class Connection implements Disposable {
       maxSessionMemory: 4096,
       peerMaxConcurrentStreams: 2 ** 31 - 1,
     });
-    await settled(session);
+    await settled(session, stream);
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     // Its streams learn of it themselves; the next call opens another session.
     session.on('error', () => undefined);
@@ -152,9 +152,14 @@ function passes(sleep: Promise<void>): Promise<boolean> {
 }
 
 /** Resolves when HTTP/2 is spoken on both sides. */
-function settled(session: ClientHttp2Session): Promise<void> {
+function settled(session: ClientHttp2Session, stream: Duplex): Promise<void> {
   return new Promise((resolve, reject) => {
     session.once('error', reject);
+    // A TLS alert after the handshake (a missing certificate) does not reach the session's listeners.
+    stream.once('error', (error) => {
+      stream.destroy();
+      reject(error);
+    });
     session.once('close', () => reject(new Error('connection closed during the handshake')));
     session.once('remoteSettings', () => {
       session.removeListener('error', reject);

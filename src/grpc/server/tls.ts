@@ -1,36 +1,41 @@
-import { TLSSocket } from 'node:tls';
-import type { SecureContext } from 'node:tls';
+import { createServer } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import type { Duplex } from 'node:stream';
 import type { Log } from '#/telemetry/logger.ts';
 
 export interface ServerTls {
-  /** Asked for every connection, so that renewed certificates serve from then on. */
-  context(): SecureContext;
+  /**
+   * Certificate, key, authorities of clients and versions. Asked for every connection; another
+   * object than before serves from then on, so that renewed certificates need no restart.
+   */
+  context(): SecureContextOptions;
   /** Clients without a certificate of the context's authorities are turned away. */
   readonly requireClientCertificate: boolean;
 }
 
-/** Answers the TLS handshake on `stream` and goes on with the plain side of it. */
-export function acceptTls(
-  stream: Duplex,
+/** Makes a function that answers TLS handshakes and hands the plain sides to `open`. */
+export function tlsAcceptor(
   tls: ServerTls,
   log: Log,
-  open: (secured: TLSSocket) => void,
-): void {
-  const secured = new TLSSocket(stream, {
-    isServer: true,
-    secureContext: tls.context(),
+  open: (secured: Duplex) => void,
+): (stream: Duplex) => void {
+  let context = tls.context();
+  // It never listens: connections are put into it, and it checks certificates as Node's own servers do.
+  const server = createServer({
+    ...context,
     requestCert: tls.requireClientCertificate,
     rejectUnauthorized: tls.requireClientCertificate,
     ALPNProtocols: ['h2'],
   });
-  secured.on('error', (err) => {
-    log.debug('gRPC connection: TLS failed', { err });
-    stream.destroy();
+  server.on('secureConnection', (secured) => {
+    secured.on('error', () => undefined);
+    open(secured);
   });
-  secured.once('secure', () => {
-    const refusal = tls.requireClientCertificate ? secured.authorizationError : undefined;
-    if (refusal === undefined || refusal === null) open(secured);
-    else secured.destroy(refusal instanceof Error ? refusal : new Error(String(refusal)));
-  });
+  server.on('tlsClientError', (err) => log.debug('gRPC connection: TLS failed', { err }));
+  return (stream) => {
+    const current = tls.context();
+    if (current !== context) server.setSecureContext(current);
+    context = current;
+    server.emit('connection', stream);
+  };
 }
