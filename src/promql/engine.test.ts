@@ -5,6 +5,7 @@ import { MemoryBudget, unlimitedBudget } from '#/lib/memory-budget.ts';
 import { Labels } from '#/model/labels.ts';
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
 import type { Queryable } from '#/storage/queryable.ts';
+import { EvaluationError } from './evaluation-error.ts';
 import { Engine, stableEngineFeatures } from './engine.ts';
 import type { Evaluation } from './value.ts';
 
@@ -177,4 +178,13 @@ test('a failing branch of a query stops the others', async () => {
   });
   assert.equal(signals.length, 2);
   assert.ok(signals.every((signal) => signal.aborted));
+});
+
+test('label names that are no UTF-8 are refused', async () => {
+  const instant = (text: string) =>
+    engine.instant({ text, timeMs: 0 }, new MemoryQueryable(), context());
+  await assert.rejects(
+    instant(String.raw`count_values("\xff", vector(1))`),
+    new EvaluationError(String.raw`invalid label name "\xff"`),
+  );
 });

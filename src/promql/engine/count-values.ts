@@ -21,7 +21,8 @@ export class CountValuesOperator implements Operator {
   #columns: readonly StepColumn[] = [];
 
   constructor(node: AggregateNode, label: string, input: Operator, run: QueryRun) {
-    if (label === '') throw new EvaluationError(`invalid label name ${quote(label)}`);
+    if (label === '' || !label.isWellFormed())
+      throw new EvaluationError(`invalid label name ${quote(label)}`);
     this.#node = node;
     this.#label = label;
     this.#input = input;
