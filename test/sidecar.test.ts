@@ -264,7 +264,8 @@ for (const [name, binary] of [
           flags: [
             '--web.enable-remote-write-receiver',
             '--web.enable-lifecycle',
-            '--enable-feature=native-histograms,exemplar-storage',
+            // The last two change how chunks are written; who does not know them says so and goes on.
+            '--enable-feature=native-histograms,exemplar-storage,xor2-encoding,histograms-st-encoding',
           ],
         }),
       );

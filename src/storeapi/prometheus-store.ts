@@ -5,7 +5,9 @@ import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { MAX_TIME } from '#/model/time.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
-import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
+import { encodeSamples, toWireChunks } from '#/tsdb/chunk-encoder.ts';
+import { ChunkEncoding } from '#/tsdb/chunk.ts';
+import type { TimedChunk } from '#/tsdb/chunk.ts';
 import { labelCompleter, matchExternalLabels } from './external-labels.ts';
 import type { LookupRequest, PrometheusClient } from './prometheus-client.ts';
 import type { ChunkedSeries, SampledSeries } from './prometheus/read-codec.ts';
@@ -205,7 +207,8 @@ class Collector {
     this.#counter = counter;
   }
 
-  add({ labels, chunks }: ChunkedSeries): void {
+  add({ labels, chunks: sent }: ChunkedSeries): void {
+    const chunks = sent.flatMap(wireChunks);
     if (chunks.length === 0) return;
     if (this.#lastChunks !== undefined && isSame(labels, this.#last)) {
       this.#counter.addChunks(chunks.length);
@@ -223,12 +226,19 @@ class Collector {
   }
 }
 
+/** Newer servers send encodings (XOR2) that StoreAPI has no names for; these are written anew. */
+function wireChunks(chunk: AggregateChunk): readonly AggregateChunk[] {
+  const { mint, maxt, raw } = chunk;
+  if (raw === undefined || raw.encoding <= ChunkEncoding.FloatHistogram) return [chunk];
+  return toWireChunks({ ...raw, mint, maxt }).map(toAggregateChunk);
+}
+
+function toAggregateChunk({ mint, maxt, encoding, data }: TimedChunk): AggregateChunk {
+  return { mint, maxt, raw: { encoding, data } };
+}
+
 function rechunk({ labels, samples }: SampledSeries): ChunkedSeries {
-  const chunks = encodeSamples(samples).map(({ mint, maxt, encoding, data }) => ({
-    mint,
-    maxt,
-    raw: { encoding, data },
-  }));
+  const chunks = encodeSamples(samples).map(toAggregateChunk);
   return { labels, chunks };
 }
 
