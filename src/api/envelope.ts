@@ -7,6 +7,7 @@ import {
   messageOf,
 } from '#/lib/errors.ts';
 import type { HttpReply, HttpRequest, Route } from '#/http/server.ts';
+import type { MissingEndpoint } from '#/query/partial-response.ts';
 import { EvaluationError } from '#/promql/evaluation-error.ts';
 
 /** What a handler answers: data, and what the user should know about it. */
@@ -14,6 +15,8 @@ export interface ApiResult {
   /** Any JSON value, or its text in pieces. */
   readonly data: unknown;
   readonly warnings?: readonly string[];
+  /** Which endpoints failed to contribute, and over which time. */
+  readonly missing?: readonly MissingEndpoint[];
   /** PromQL's own notes. They do not make an answer incomplete. */
   readonly annotations?: readonly string[];
 }
@@ -61,13 +64,18 @@ export function apiRoute(
   };
 }
 
-function success({ data, warnings = [], annotations = [] }: ApiResult): HttpReply {
-  const notes = [...warnings, ...annotations];
-  const tail = notes.length === 0 ? '}' : `,"warnings":${JSON.stringify(notes)}}`;
+function success({ data, warnings = [], missing = [], annotations = [] }: ApiResult): HttpReply {
+  const notes = [...new Set([...warnings, ...annotations])];
+  const isIncomplete = warnings.length > 0 || missing.length > 0;
+  const members = [
+    ...(notes.length === 0 ? [] : [`"warnings":${JSON.stringify(notes)}`]),
+    ...(missing.length === 0 ? [] : [`"missing":${JSON.stringify(missing)}`]),
+  ];
+  const tail = `${members.map((member) => `,${member}`).join('')}}`;
   return {
     status: 200,
     contentType: 'application/json',
-    headers: { ...corsHeaders, ...(warnings.length > 0 ? { 'cache-control': 'no-store' } : {}) },
+    headers: { ...corsHeaders, ...(isIncomplete ? { 'cache-control': 'no-store' } : {}) },
     body:
       data instanceof JsonText
         ? inEnvelope(data.pieces, tail)

@@ -51,6 +51,7 @@ async function lookUp(
   const sets = matcherSets(request.params);
   const options = { ...selectOptions(api, request, 0), dedup: true, replicaLabels: [] };
   const queryable = api.querier.queryable(options);
+  const { completeness } = options;
   const found = await asQuery(api, request, (context) => {
     const asked = (sets.length === 0 ? [[]] : sets).map((matchers) =>
       ask(queryable, { matchers, mint, maxt, limit: limit === 0 ? 0 : limit + 1 }, context),
@@ -58,11 +59,12 @@ async function lookUp(
     return Promise.all(asked);
   });
   const names = [...new Set(found.flatMap((result) => result.names))].sort(compareUtf8);
-  return truncated(
-    names,
-    limit,
-    found.flatMap((result) => result.warnings),
-  );
+  const { items, warnings } = truncated(names, limit);
+  return {
+    data: items,
+    warnings: [...found.flatMap((result) => result.warnings), ...warnings],
+    missing: completeness.missing,
+  };
 }
 
 async function series(api: QueryApi, request: HttpRequest): Promise<ApiResult> {
@@ -70,7 +72,8 @@ async function series(api: QueryApi, request: HttpRequest): Promise<ApiResult> {
   if (sets.length === 0) throw new BadInputError('no match[] parameter provided');
   const { mint, maxt } = timeRange(api, request);
   const limit = request.params.limit();
-  const queryable = api.querier.queryable({ ...selectOptions(api, request, 0), skipChunks: true });
+  const options = { ...selectOptions(api, request, 0), skipChunks: true };
+  const queryable = api.querier.queryable(options);
   const found = await asQuery(api, request, (context) => {
     const hints = { ...LOOKUP_HINTS, limit: limit === 0 ? 0 : limit + 1 };
     return Promise.all(
@@ -80,20 +83,20 @@ async function series(api: QueryApi, request: HttpRequest): Promise<ApiResult> {
   const unique = new Map<string, Labels>();
   for (const { labels } of found.flatMap((set) => set.series)) unique.set(labels.key, labels);
   const sorted = [...unique.values()].sort(compareLabels);
-  return truncated(
-    sorted,
-    limit,
-    found.flatMap((set) => set.warnings),
-  );
+  const { items, warnings } = truncated(sorted, limit);
+  return {
+    data: items,
+    warnings: [...found.flatMap((set) => set.warnings), ...warnings],
+    missing: options.completeness.missing,
+  };
 }
 
-function truncated(
-  items: readonly unknown[],
+function truncated<T>(
+  items: readonly T[],
   limit: number,
-  warnings: readonly string[],
-): ApiResult {
-  if (limit === 0 || items.length <= limit) return { data: items, warnings };
-  return { data: items.slice(0, limit), warnings: [...warnings, TRUNCATED] };
+): { items: readonly T[]; warnings: string[] } {
+  if (limit === 0 || items.length <= limit) return { items, warnings: [] };
+  return { items: items.slice(0, limit), warnings: [TRUNCATED] };
 }
 
 function timeRange(api: QueryApi, { params }: HttpRequest): { mint: number; maxt: number } {

@@ -4,35 +4,19 @@ import { BadInputError } from '#/lib/errors.ts';
 import { parseSecondsOrDuration } from '#/http/params.ts';
 import type { Params } from '#/http/params.ts';
 import type { HttpRequest } from '#/http/server.ts';
+import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { QueryEngine } from '#/promql/engine.ts';
 import { parseMatchers } from '#/promql/parser.ts';
-import type { QueryContext, Queryable } from '#/storage/queryable.ts';
-
-/** Which data a request is about, and how replicas and failures are dealt with. */
-export interface SelectOptions {
-  readonly dedup: boolean;
-  readonly replicaLabels: readonly string[];
-  readonly partialResponse: boolean;
-  /** Any of these selectors on `__address__` picks an endpoint; none means all. */
-  readonly storeMatchers: readonly (readonly Matcher[])[];
-  /** Coarsest resolution allowed, in milliseconds; 0 for raw data only. */
-  readonly maxResolutionMs: number;
-  readonly tenant: string;
-  readonly requestId: string;
-  /** Labels only. */
-  readonly skipChunks?: boolean;
-}
-
-/** Gives a view of the data for each query. */
-export interface QuerySource {
-  queryable(options: SelectOptions): Queryable;
-}
+import { Completeness } from '#/query/partial-response.ts';
+import type { Querier, QueryableOptions } from '#/query/querier.ts';
+import type { QueryContext } from '#/storage/queryable.ts';
+import { PartialResponse } from '#/storeapi/store.ts';
 
 /** What the query endpoints work with: the engine, the data, and the defaults of the flags. */
 export interface QueryApi {
   readonly engine: QueryEngine;
-  readonly querier: QuerySource;
+  readonly querier: Querier;
   /** Runs at most `--query.max-concurrent` queries at once. */
   readonly gate: Gate;
   readonly now: () => number;
@@ -41,10 +25,11 @@ export interface QueryApi {
   readonly queryMemoryBytes: number;
   readonly timeoutMs: number;
   readonly replicaLabels: readonly string[];
+  readonly algorithm: DedupAlgorithm;
   readonly partialResponse: boolean;
   readonly autoDownsampling: boolean;
-  readonly lookbackMs: number;
-  readonly dynamicLookback: boolean;
+  /** How long a sample counts when this resolution may be read. */
+  readonly lookbackMs: (maxResolutionMs: number) => number;
   /** Step of a range query that names none, when its range is short. */
   readonly defaultStepMs: number;
   /** Range of label and series look-ups that name none; 0 for all time. */
@@ -53,24 +38,26 @@ export interface QueryApi {
   readonly defaultTenant: string;
 }
 
-const RESOLUTIONS_MS = [0, 300_000, 3_600_000];
-
 /** The parameters that every endpoint over series takes. */
 export function selectOptions(
   api: QueryApi,
   request: HttpRequest,
   maxResolutionMs: number,
-): SelectOptions {
+): QueryableOptions {
   const { params } = request;
   const replicaLabels = params.texts('replicaLabels[]').flatMap((text) => text.split(','));
   return {
     dedup: params.boolean('dedup', true),
     replicaLabels: replicaLabels.length > 0 ? replicaLabels : api.replicaLabels,
-    partialResponse: params.boolean('partial_response', api.partialResponse),
+    algorithm: api.algorithm,
+    partialResponse: params.boolean('partial_response', api.partialResponse)
+      ? PartialResponse.Warn
+      : PartialResponse.Abort,
     storeMatchers: params.texts('storeMatch[]').map(parseMatchers),
     maxResolutionMs,
     tenant: tenantOf(api, request),
     requestId: request.header('X-Request-ID'),
+    completeness: new Completeness(),
   };
 }
 
@@ -97,13 +84,10 @@ export function maxResolution(api: QueryApi, params: Params, stepMs: number): nu
   return resolution;
 }
 
-/** The `lookback_delta` parameter; without it at least the resolution that the query may use. */
+/** The `lookback_delta` parameter; without it what the flags say for this resolution. */
 export function lookback(api: QueryApi, params: Params, maxResolutionMs: number): number {
   const given = params.durationMs('lookback_delta', "'lookback_delta' parameter: ");
-  if (given !== undefined) return given;
-  if (!api.dynamicLookback) return api.lookbackMs;
-  const coarsest = RESOLUTIONS_MS.findLast((resolution) => resolution <= maxResolutionMs) ?? 0;
-  return Math.max(api.lookbackMs, coarsest);
+  return given ?? api.lookbackMs(maxResolutionMs);
 }
 
 /** Runs `work` as one query: with a deadline, a share of memory, and a place in the queue. */

@@ -1,6 +1,7 @@
 import { BadInputError } from '#/lib/errors.ts';
 import type { HttpRequest, Route } from '#/http/server.ts';
 import type { Evaluation } from '#/promql/value.ts';
+import type { Completeness } from '#/query/partial-response.ts';
 import { JsonText, apiRoute } from './envelope.ts';
 import type { ApiResult } from './envelope.ts';
 import { asQuery, lookback, maxResolution, prefixed, selectOptions } from './query-api.ts';
@@ -22,7 +23,7 @@ async function instantQuery(api: QueryApi, request: HttpRequest): Promise<ApiRes
   const { params } = request;
   const timeMs = params.timeMs('time', api.now());
   const maxResolutionMs = maxResolution(api, params, 0);
-  const queryable = api.querier.queryable(selectOptions(api, request, maxResolutionMs));
+  const options = selectOptions(api, request, maxResolutionMs);
   checkEngine(params.text('engine'));
   const query = {
     text: params.text('query'),
@@ -30,9 +31,9 @@ async function instantQuery(api: QueryApi, request: HttpRequest): Promise<ApiRes
     lookbackMs: lookback(api, params, maxResolutionMs),
   };
   const evaluation = await asQuery(api, request, (context) => {
-    return api.engine.instant(query, queryable, context);
+    return api.engine.instant(query, api.querier.queryable(options), context);
   });
-  return result(evaluation, params.text('stats') !== '');
+  return result(evaluation, options.completeness, params.text('stats') !== '');
 }
 
 /** The values of an expression at every step of a range. */
@@ -49,7 +50,7 @@ async function rangeQuery(api: QueryApi, request: HttpRequest): Promise<ApiResul
     );
   }
   const maxResolutionMs = maxResolution(api, params, stepMs);
-  const queryable = api.querier.queryable(selectOptions(api, request, maxResolutionMs));
+  const options = selectOptions(api, request, maxResolutionMs);
   checkEngine(params.text('engine'));
   const query = {
     text: params.text('query'),
@@ -59,9 +60,9 @@ async function rangeQuery(api: QueryApi, request: HttpRequest): Promise<ApiResul
     lookbackMs: lookback(api, params, maxResolutionMs),
   };
   const evaluation = await asQuery(api, request, (context) => {
-    return api.engine.range(query, queryable, context);
+    return api.engine.range(query, api.querier.queryable(options), context);
   });
-  return result(evaluation, params.text('stats') !== '');
+  return result(evaluation, options.completeness, params.text('stats') !== '');
 }
 
 /** A range without a step gets about 250 points, but no finer than the default step. */
@@ -82,10 +83,11 @@ function checkEngine(engine: string): void {
     throw new BadInputError(`'${engine}' bad engine`);
 }
 
-function result(evaluation: Evaluation, withStats: boolean): ApiResult {
+function result(evaluation: Evaluation, { missing }: Completeness, withStats: boolean): ApiResult {
   return {
     data: new JsonText(dataJson(evaluation, withStats)),
     warnings: evaluation.warnings,
+    missing,
     annotations: [...evaluation.promqlWarnings, ...evaluation.promqlInfos],
   };
 }
