@@ -1,0 +1,164 @@
+import { BlockFetcher } from '#/blocks/fetcher.ts';
+import {
+  DeduplicateFilter,
+  MarkFilter,
+  consistencyDelay,
+  labelShard,
+  timePartition,
+} from '#/blocks/filters.ts';
+import type { BlockFilter } from '#/blocks/filters.ts';
+import { LruByteCache } from '#/cache/lru.ts';
+import { serveGrpc } from '#/grpc/server.ts';
+import type { GrpcServerOptions } from '#/grpc/server.ts';
+import { serveHttp } from '#/http/server.ts';
+import type { HttpServerOptions } from '#/http/server.ts';
+import { every } from '#/lib/clock.ts';
+import { deadline } from '#/lib/deadline.ts';
+import { UnavailableError } from '#/lib/errors.ts';
+import { Gate } from '#/lib/gate.ts';
+import type { Relabeling } from '#/model/relabel.ts';
+import type { TimeOrDuration } from '#/model/time-or-duration.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import { BucketBlocks } from '#/storeapi/bucket-blocks.ts';
+import { BucketStore } from '#/storeapi/bucket-store.ts';
+import type { RequestLimits } from '#/storeapi/bucket-store.ts';
+import { infoService, storeService } from '#/storeapi/service.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface StoreConfig {
+  readonly http: Omit<HttpServerOptions, 'routes'>;
+  readonly grpc: Omit<GrpcServerOptions, 'services'>;
+  readonly openBucket: (runtime: Runtime) => Promise<Bucket>;
+  /** For index-headers and metas. */
+  readonly dataDirectory: string;
+  readonly indexCacheBytes: number;
+  readonly headerCacheBytes: number;
+  readonly limits: RequestLimits;
+  /** Series calls that run at once; 0 for no bound. */
+  readonly seriesConcurrency: number;
+  readonly sync: {
+    readonly intervalMs: number;
+    readonly listing: 'concurrent' | 'recursive';
+    /** Blocks that are opened, and metas that are read, at once. */
+    readonly blockConcurrency: number;
+    readonly metaConcurrency: number;
+    readonly eagerHeaders: boolean;
+  };
+  readonly filters: {
+    readonly minTime: TimeOrDuration;
+    readonly maxTime: TimeOrDuration;
+    readonly consistencyDelayMs: number;
+    readonly ignoreDeletionMarksDelayMs: number;
+    /** Which blocks, by their external labels; all when absent. */
+    readonly selector?: Relabeling;
+  };
+}
+
+/** The first look at the bucket is tried again for this long; then the store fails. */
+const INITIAL_SYNC_MS = 30_000;
+const INITIAL_SYNC_RETRY_MS = 10_000;
+
+/** Serves the blocks in a bucket over StoreAPI until `runtime.signal` aborts. */
+export async function runStore(config: StoreConfig, runtime: Runtime): Promise<void> {
+  const { clock, disk, log, metrics, probe, signal } = runtime;
+  await using open = new AsyncDisposableStack();
+  open.use(await serveHttp({ ...config.http, routes: [] }, runtime));
+  const bucket = open.use(await config.openBucket(runtime));
+  const viewer = new BlockFetcher({
+    bucket,
+    listing: config.sync.listing,
+    concurrency: config.sync.metaConcurrency,
+    cacheDirectory: config.dataDirectory,
+    clock,
+    disk,
+    log,
+    metrics,
+  }).view(filtersOf(config, bucket, runtime));
+  const blocks = new BucketBlocks({
+    find: async (of) => {
+      const { metas, failures } = await viewer.fetch(of);
+      return { metas: [...metas.values()], incomplete: failures.length > 0 };
+    },
+    bucket,
+    disk,
+    directory: config.dataDirectory,
+    indexCache: new LruByteCache({
+      maxBytes: config.indexCacheBytes,
+      maxItemBytes: config.indexCacheBytes / 2,
+    }),
+    headerCacheBytes: config.headerCacheBytes,
+    eagerHeaders: config.sync.eagerHeaders,
+    concurrency: config.sync.blockConcurrency,
+    log,
+    metrics,
+  });
+  await firstSync(blocks, runtime);
+  const { minTime, maxTime } = config.filters;
+  const store = new BucketStore({
+    blocks,
+    limits: config.limits,
+    gate: new Gate(config.seriesConcurrency),
+    timeRange: () => ({ mint: minTime(clock.now()), maxt: maxTime(clock.now()) }),
+    metrics,
+  });
+  const info = infoService({ component: 'store', store, isReady: () => probe.isReady });
+  open.use(await serveGrpc({ ...config.grpc, services: [storeService(store), info] }, runtime));
+  open.defer(() => probe.notReady('stopping'));
+  probe.ready();
+  await every(clock, config.sync.intervalMs, signal, async (of) => {
+    try {
+      await blocks.sync(of);
+    } catch (thrown) {
+      if (of.aborted) return;
+      log.warn('cannot look into the bucket; serving what is known', { err: thrown });
+    }
+  });
+}
+
+/** In Thanos's order. */
+function filtersOf(
+  { filters, sync }: StoreConfig,
+  bucket: Bucket,
+  { clock, log, metrics }: Runtime,
+): BlockFilter[] {
+  const { minTime, maxTime, selector } = filters;
+  return [
+    timePartition(
+      () => minTime(clock.now()),
+      () => maxTime(clock.now()),
+    ),
+    ...(selector === undefined ? [] : [labelShard(selector)]),
+    consistencyDelay(filters.consistencyDelayMs, { clock, metrics }),
+    MarkFilter.deletion({
+      bucket,
+      concurrency: sync.metaConcurrency,
+      delayMs: filters.ignoreDeletionMarksDelayMs,
+      clock,
+      log,
+    }),
+    new DeduplicateFilter(),
+  ];
+}
+
+/** @throws UnavailableError if the bucket stays out of reach. */
+async function firstSync(blocks: BucketBlocks, { clock, log, signal }: Runtime): Promise<void> {
+  using limit = deadline(clock, INITIAL_SYNC_MS, signal);
+  let last: unknown;
+  while (!limit.expired) {
+    try {
+      await blocks.sync(limit.signal);
+      return;
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (limit.expired) break;
+      last = thrown;
+      log.warn('cannot look into the bucket yet; trying again', { err: thrown });
+    }
+    await clock.sleep(INITIAL_SYNC_RETRY_MS, limit.signal).catch(() => undefined);
+    signal.throwIfAborted();
+  }
+  throw new UnavailableError(
+    `the first look into the bucket did not succeed within ${INITIAL_SYNC_MS / 1000} s`,
+    { cause: last },
+  );
+}
