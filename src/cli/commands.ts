@@ -1,0 +1,8 @@
+import type { Command } from './command.ts';
+import { demoCommand } from './commands/demo.ts';
+import { queryCommand } from './commands/query.ts';
+import { sidecarCommand } from './commands/sidecar.ts';
+import { storeCommand } from './commands/store.ts';
+
+/** Every subcommand, in the order of the overview. */
+export const commands: readonly Command[] = [sidecarCommand, storeCommand, queryCommand, demoCommand];

@@ -1,0 +1,44 @@
+import { resolve } from 'node:path';
+import { runDemo } from '#/components/demo.ts';
+import { command, openRuntime } from '../command.ts';
+import { globalFlags } from '../common-flags.ts';
+import { flag } from '../flags.ts';
+
+const repository = resolve(import.meta.dirname, '../../..');
+
+const flags = {
+  ...globalFlags,
+  check: flag.toggle({ help: 'Check the answers and end, instead of running on.', default: false }),
+  s3: flag.text({
+    help: 'Put the bucket on an S3 server: http://ACCESS_KEY:SECRET_KEY@host:port/bucket.',
+    default: '',
+  }),
+  'data-dir': flag.text({
+    help: 'Where everything of the demo lies; emptied first.',
+    default: resolve(repository, '.data/demo'),
+  }),
+  days: flag.integer({ help: 'Days of history to write.', default: '30' }),
+};
+
+export const demoCommand = command(
+  {
+    name: 'demo',
+    summary: 'Runs the whole path on this machine: two replicas, a bucket, a month of history.',
+    flags,
+    planned: [],
+  },
+  (values, _positionals, signal) => {
+    const runtime = openRuntime({ 'log.level': 'error', 'log.format': 'logfmt' }, signal);
+    const config = {
+      directory: resolve(values['data-dir']),
+      hindsight: resolve(repository, 'bin/hindsight'),
+      programDirectories: [resolve(repository, '.servers/prometheus-3/usr/bin')],
+      check: values.check,
+      s3Url: values.s3 === '' ? undefined : values.s3,
+      historyDays: values.days,
+      write: (text: string) => void process.stdout.write(text),
+      isTerminal: process.stdout.isTTY,
+    };
+    return runDemo(config, runtime);
+  },
+);

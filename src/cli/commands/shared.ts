@@ -1,0 +1,50 @@
+import type { Runtime } from '#/components/runtime.ts';
+import { parseRelabelRules, selectorActions } from '#/config/relabel.ts';
+import { compileRelabeling } from '#/model/relabel.ts';
+import type { Relabeling } from '#/model/relabel.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import { openBucket } from '#/objstore/open.ts';
+import { readConfig } from '../config-text.ts';
+import { configSource } from '../flags.ts';
+import type { ConfigSource } from '../flags.ts';
+
+interface HttpValues {
+  readonly 'http-address': string;
+  readonly 'http-grace-period': number;
+}
+
+export function httpOf(values: HttpValues) {
+  return { address: values['http-address'], gracePeriodMs: values['http-grace-period'] };
+}
+
+interface GrpcValues {
+  readonly 'grpc-address': string;
+  readonly 'grpc-grace-period': number;
+}
+
+export function grpcOf(values: GrpcValues) {
+  return { address: values['grpc-address'], gracePeriodMs: values['grpc-grace-period'] };
+}
+
+/** Opens the bucket that `--objstore.config` describes; its text is read and checked when it is called. */
+export function bucketOf(source: ConfigSource): (runtime: Runtime) => Promise<Bucket> {
+  return (runtime) => {
+    return openBucket(readConfig(source, 'expand'), { ...runtime, environment: process.env });
+  };
+}
+
+interface SelectorValues {
+  readonly 'selector.relabel-config': ConfigSource | undefined;
+  readonly 'selector.relabel-config-file': ConfigSource | undefined;
+}
+
+/** `--selector.relabel-config`, if it is given. */
+export function selectorOf(values: SelectorValues): Relabeling | undefined {
+  const source = configSource(
+    values['selector.relabel-config'],
+    values['selector.relabel-config-file'],
+  );
+  if (source === undefined) return undefined;
+  const { source: name, text } = readConfig(source);
+  return compileRelabeling(parseRelabelRules(name, text, selectorActions));
+}

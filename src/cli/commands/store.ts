@@ -1,0 +1,145 @@
+import { runStore } from '#/components/store.ts';
+import type { StoreConfig } from '#/components/store.ts';
+import { BadInputError } from '#/lib/errors.ts';
+import { componentCommand } from '../command.ts';
+import {
+  globalFlags,
+  grpcFlags,
+  httpFlags,
+  objstoreFlags,
+  plannedServerFlags,
+  storeLimitFlags,
+} from '../common-flags.ts';
+import { configFlags, configSource, flag } from '../flags.ts';
+import type { FlagValues } from '../flags.ts';
+import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
+
+const flags = {
+  ...globalFlags,
+  ...httpFlags,
+  ...grpcFlags,
+  ...objstoreFlags,
+  ...storeLimitFlags,
+  ...configFlags('selector.relabel-config', {
+    help: 'Which blocks to serve: relabeling (keep, drop, hashmod) of their external labels.',
+  }),
+  'data-dir': flag.text({ help: 'Where index-headers are kept.', default: './data' }),
+  'index-cache-size': flag.bytes({
+    help: 'Memory for postings and series of blocks.',
+    default: '250MB',
+  }),
+  'store.index-header-cache-size': flag.bytes({
+    help: 'Memory for opened index-headers; those used longest ago are let go.',
+    default: '1GB',
+  }),
+  'store.grpc.series-max-concurrency': flag.integer({
+    help: 'Series calls that run at once; 0 for no bound.',
+    default: '20',
+  }),
+  'store.grpc.downloaded-bytes-limit': flag.bytes({
+    help: 'Bytes that one Series call may fetch; 0 for no limit.',
+    default: '0',
+  }),
+  'sync-block-duration': flag.duration({
+    help: 'How often to look for new blocks.',
+    default: '15m',
+  }),
+  'block-discovery-strategy': flag.oneOf(['concurrent', 'recursive'], {
+    help: 'How blocks are found: by a look for each meta.json, or by one listing of everything.',
+    default: 'concurrent',
+  }),
+  'block-sync-concurrency': flag.integer({
+    help: 'Blocks that are opened at once.',
+    default: '20',
+  }),
+  'block-meta-fetch-concurrency': flag.integer({
+    help: 'meta.json files that are read at once.',
+    default: '32',
+  }),
+  'min-time': flag.time({
+    help: 'Serve nothing older: RFC 3339, or a duration relative to now such as -2w.',
+    default: '0000-01-01T00:00:00Z',
+  }),
+  'max-time': flag.time({
+    help: 'Serve nothing newer: RFC 3339, or a duration relative to now such as -2h.',
+    default: '9999-12-31T23:59:59Z',
+  }),
+  'consistency-delay': flag.duration({
+    help: 'How old a block must be to be served.',
+    default: '0s',
+  }),
+  'ignore-deletion-marks-delay': flag.duration({
+    help: 'How long a block is served after it was marked for deletion.',
+    default: '24h',
+  }),
+  'store.enable-index-header-lazy-reader': flag.toggle({
+    help: 'Build index-headers on first use. Off: all of them when a block is found.',
+    default: true,
+  }),
+};
+
+/** Flags of Thanos's store gateway that come later. */
+const planned = [
+  ...plannedServerFlags,
+  'index-cache.config',
+  'index-cache.config-file',
+  'store.caching-bucket.config',
+  'store.caching-bucket.config-file',
+  'chunk-pool-size',
+  'cache-index-header',
+  'store.grpc.touched-series-limit',
+  'store.grpc.series-sample-limit',
+  'objstore-parquet.config',
+  'objstore-parquet.config-file',
+  'store.index-header-lazy-download-strategy',
+  'store.enable-lazy-expanded-postings',
+  'store.posting-group-max-key-series-ratio',
+  'matcher-cache-size',
+  'web.disable',
+  'web.external-prefix',
+  'web.prefix-header',
+  'web.disable-cors',
+  'bucket-web-label',
+  'disable-admin-operations',
+];
+
+export const storeCommand = componentCommand(
+  { name: 'store', summary: 'Serves the blocks in a bucket over StoreAPI.', flags, planned },
+  (values, runtime) => runStore(storeConfig(values), runtime),
+);
+
+function storeConfig(values: FlagValues<typeof flags>): StoreConfig {
+  const source = configSource(values['objstore.config'], values['objstore.config-file']);
+  if (source === undefined) {
+    throw new BadInputError('--objstore.config or --objstore.config-file is required: which bucket to serve?');
+  }
+  const selector = selectorOf(values);
+  return {
+    http: httpOf(values),
+    grpc: grpcOf(values),
+    openBucket: bucketOf(source),
+    dataDirectory: values['data-dir'],
+    indexCacheBytes: values['index-cache-size'],
+    headerCacheBytes: values['store.index-header-cache-size'],
+    limits: {
+      series: values['store.limits.request-series'],
+      samples: values['store.limits.request-samples'],
+      bytes: values['store.grpc.downloaded-bytes-limit'],
+    },
+    seriesConcurrency: values['store.grpc.series-max-concurrency'],
+    sync: {
+      intervalMs: values['sync-block-duration'],
+      listing: values['block-discovery-strategy'],
+      blockConcurrency: values['block-sync-concurrency'],
+      metaConcurrency: values['block-meta-fetch-concurrency'],
+      eagerHeaders: !values['store.enable-index-header-lazy-reader'],
+    },
+    filters: {
+      minTime: values['min-time'],
+      maxTime: values['max-time'],
+      consistencyDelayMs: values['consistency-delay'],
+      ignoreDeletionMarksDelayMs: values['ignore-deletion-marks-delay'],
+      ...(selector === undefined ? {} : { selector }),
+    },
+  };
+}

@@ -1,0 +1,252 @@
+import { access } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { uploadBlockDirectory } from '#/blocks/block-files.ts';
+import { BadInputError, isAbort } from '#/lib/errors.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import { openBucket } from '#/objstore/open.ts';
+import { runChecks } from './demo/check.ts';
+import { QueryClient } from './demo/client.ts';
+import { DemoConsole } from './demo/console.ts';
+import { writeHistory } from './demo/history.ts';
+import type { History } from './demo/history.ts';
+import type { Service } from './demo/service.ts';
+import { cluster, planStack, replicas } from './demo/stack.ts';
+import type { Stack } from './demo/stack.ts';
+import { serveTargets } from './demo/targets.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface DemoConfig {
+  /** Where everything of the demo lies; emptied first. */
+  readonly directory: string;
+  /** The path of bin/hindsight. */
+  readonly hindsight: string;
+  /** Directories that are searched for Prometheus before the PATH. */
+  readonly programDirectories: readonly string[];
+  /** Check the answers and end, instead of running until told to stop. */
+  readonly check: boolean;
+  /** `http://ACCESS:SECRET@host:port/bucket`; a local directory when absent. */
+  readonly s3Url: string | undefined;
+  readonly historyDays: number;
+  readonly write: (text: string) => void;
+  readonly isTerminal: boolean;
+}
+
+const HISTORY_INTERVAL_MS = 15_000;
+/** The port of a querier, taken when it is free. */
+const QUERY_PORT = 10_902;
+
+/**
+ * Runs the whole path on this machine: two Prometheus replicas with a sidecar each, a bucket with a
+ * month of history, a store gateway and a querier. Ends when `runtime.signal` aborts or, as a check, when
+ * everything was asked; the result is the exit code.
+ */
+export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<number> {
+  const console = new DemoConsole(config.write, config.isTerminal);
+  await runtime.disk.remove(config.directory);
+  await runtime.disk.makeDirectory(config.directory);
+  await using opened = new AsyncDisposableStack();
+  const targets = opened.use(await serveTargets(runtime));
+  const objstore = objstoreConfig(config);
+  const bucket = opened.use(await openBucket({ flag: '--s3', text: objstore }, runtime));
+  const prometheus = await findProgram('prometheus', config.programDirectories);
+  const stack = await planStack({
+    directory: config.directory,
+    hindsight: config.hindsight,
+    prometheus,
+    nodeExporter: await findProgram('prometheus-node-exporter', config.programDirectories),
+    objstore,
+    targets: targets.address,
+    // Blocks are cut when they are half as old again: a check must not wait for hours.
+    blockDuration: config.check ? '20s' : '5m',
+    scrapeInterval: config.check ? '1s' : '5s',
+    nextPort: () => freePort(0),
+    queryPort: await freePort(QUERY_PORT).catch(() => freePort(0)),
+    disk: runtime.disk,
+  });
+  if (prometheus === undefined) {
+    console.line("No Prometheus on this machine ('apt-get install prometheus'): history only.");
+  }
+  try {
+    const history = await start(config, runtime, { stack, bucket, opened, console });
+    if (config.check) {
+      const context = {
+        stack,
+        history,
+        clock: runtime.clock,
+        print: (line: string) => console.line(line),
+      };
+      return (await runChecks(context)) ? 0 : 1;
+    }
+    describe(console, config, stack, history);
+    await Promise.race([
+      untilStopped(runtime.signal),
+      ...stack.all.map((service) => service.failed()),
+    ]);
+    console.line('Stopping.');
+    return 0;
+  } catch (thrown) {
+    if (runtime.signal.aborted && isAbort(thrown)) return 0;
+    throw thrown;
+  }
+}
+
+interface Parts {
+  readonly stack: Stack;
+  readonly bucket: Bucket;
+  readonly opened: AsyncDisposableStack;
+  readonly console: DemoConsole;
+}
+
+/** Live data first: history is written up to where it begins, so that nothing is between them. */
+async function start(
+  config: DemoConfig,
+  runtime: Runtime,
+  { stack, bucket, opened, console }: Parts,
+): Promise<History> {
+  const run = async (services: readonly Service[]) => {
+    for (const service of services) {
+      runtime.signal.throwIfAborted();
+      console.progress(`starting ${service.name}`, stack.all.indexOf(service) / stack.all.length);
+      opened.use(service);
+      await service.start();
+    }
+  };
+  const exporters = stack.nodeExporter === undefined ? [] : [stack.nodeExporter];
+  await run([...exporters, ...stack.prometheuses]);
+  const endMs = await firstLiveSample(stack, runtime);
+  const history = await writeHistory({
+    disk: runtime.disk,
+    random: runtime.random,
+    directory: join(config.directory, 'blocks'),
+    endMs,
+    days: config.historyDays,
+    intervalMs: HISTORY_INTERVAL_MS,
+    replicas,
+    cluster,
+    upload: async (directory) => {
+      runtime.signal.throwIfAborted();
+      await uploadBlockDirectory(bucket, runtime.disk, directory);
+      await runtime.disk.remove(directory);
+    },
+    onProgress: (share) => {
+      console.progress(`writing ${config.historyDays} days of history into the bucket`, share);
+    },
+  });
+  await run([...stack.sidecars, stack.store, stack.query]);
+  console.progress('everything runs', 1);
+  return history;
+}
+
+/** When the demo's own targets were first scraped, by either replica; now, if nothing scrapes. */
+async function firstLiveSample(
+  { prometheuses }: Stack,
+  { clock, signal }: Runtime,
+): Promise<number> {
+  const [first, ...others] = await Promise.all(
+    prometheuses.map(async ({ url }) => {
+      for (;;) {
+        const query = 'min(min_over_time(timestamp(demo_temperature_celsius)[10m:1s]))';
+        const { series } = await new QueryClient(url).instant(query);
+        if (series[0] !== undefined) return Math.floor(Number(series[0].values[0]![1]) * 1000);
+        await clock.sleep(200, signal);
+      }
+    }),
+  );
+  return first === undefined ? clock.now() : Math.min(first, ...others);
+}
+
+function describe(console: DemoConsole, config: DemoConfig, stack: Stack, history: History): void {
+  console.line();
+  for (const { name, role, url } of stack.all)
+    console.line(`  ${name.padEnd(14)} ${url.padEnd(24)} ${role}`);
+  console.line(
+    `  ${'bucket'.padEnd(14)} ${config.s3Url === undefined ? join(config.directory, 'bucket') : redacted(config.s3Url)}`,
+  );
+  console.line();
+  const days = Math.round((history.endMs - history.startMs) / 86_400_000);
+  console.line(
+    `${days} days of history at ${history.intervalMs / 1000} s, 5 % missing from each replica. Try:`,
+  );
+  for (const [query, range] of tryThese) {
+    console.line(`  ${query}`);
+    console.line(`    ${stack.query.url}/?${new URLSearchParams({ query, range }).toString()}`);
+  }
+  console.line();
+  console.line('Grafana data source (provisioning/datasources/hindsight.yml):');
+  console.line('  apiVersion: 1');
+  console.line('  datasources:');
+  console.line(
+    `    - { name: Hindsight, type: prometheus, access: proxy, url: "${stack.query.url}" }`,
+  );
+  console.line();
+  console.line('Ctrl-C ends it.');
+}
+
+const tryThese: readonly [query: string, rangeSeconds: string][] = [
+  ['sum by (handler) (rate(demo_requests_total[5m]))', '604800'],
+  ['avg by (room) (demo_temperature_celsius)', '2592000'],
+  ['count by (job) (up)', '900'],
+];
+
+function redacted(url: string): string {
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname}`;
+}
+
+/** YAML is JSON's superset. @throws BadInputError if the URL has not all parts. */
+function objstoreConfig({ s3Url, directory }: DemoConfig): string {
+  if (s3Url === undefined) {
+    return JSON.stringify({ type: 'FILESYSTEM', config: { directory: join(directory, 'bucket') } });
+  }
+  const url = URL.canParse(s3Url) ? new URL(s3Url) : undefined;
+  const bucket = url?.pathname.slice(1) ?? '';
+  if (url === undefined || url.username === '' || url.password === '' || bucket === '') {
+    throw new BadInputError('--s3: want http://ACCESS_KEY:SECRET_KEY@host:port/bucket');
+  }
+  return JSON.stringify({
+    type: 'S3',
+    config: {
+      bucket,
+      endpoint: url.host,
+      insecure: url.protocol === 'http:',
+      access_key: decodeURIComponent(url.username),
+      secret_key: decodeURIComponent(url.password),
+      bucket_lookup_type: 'path',
+    },
+  });
+}
+
+async function findProgram(name: string, first: readonly string[]): Promise<string | undefined> {
+  for (const directory of [...first, ...(process.env['PATH'] ?? '').split(delimiter)]) {
+    const path = join(directory, name);
+    if (
+      await access(path).then(
+        () => true,
+        () => false,
+      )
+    )
+      return path;
+  }
+  return undefined;
+}
+
+/** The port itself if it is free; any free one for 0. @throws Error if it is taken. */
+function freePort(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      const bound = server.address() as AddressInfo;
+      server.close(() => resolve(bound.port));
+    });
+  });
+}
+
+function untilStopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
