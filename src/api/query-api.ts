@@ -16,7 +16,7 @@ import { PartialResponse } from '#/storeapi/store.ts';
 /** What the query endpoints work with: the engine, the data, and the defaults of the flags. */
 export interface QueryApi {
   readonly engine: QueryEngine;
-  readonly querier: Querier;
+  readonly querier: Pick<Querier, 'queryable'>;
   /** Runs at most `--query.max-concurrent` queries at once. */
   readonly gate: Gate;
   readonly now: () => number;

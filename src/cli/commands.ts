@@ -5,4 +5,9 @@ import { sidecarCommand } from './commands/sidecar.ts';
 import { storeCommand } from './commands/store.ts';
 
 /** Every subcommand, in the order of the overview. */
-export const commands: readonly Command[] = [sidecarCommand, storeCommand, queryCommand, demoCommand];
+export const commands: readonly Command[] = [
+  sidecarCommand,
+  storeCommand,
+  queryCommand,
+  demoCommand,
+];

@@ -19,7 +19,10 @@ export function readConfig(
 ): ConfigText {
   const source = path === undefined ? flag : `${flag}=${path}`;
   const read = text ?? readFile(flag, path!);
-  return { source, text: expand === 'expand' ? expandEnvironment(source, read, process.env) : read };
+  return {
+    source,
+    text: expand === 'expand' ? expandEnvironment(source, read, process.env) : read,
+  };
 }
 
 function readFile(flag: string, path: string): string {

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { uploadBlockDirectory } from '#/blocks/block-files.ts';
+import { uploadBlock } from '#/blocks/block-files.ts';
 import { BadInputError, isAbort } from '#/lib/errors.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { openBucket } from '#/objstore/open.ts';
@@ -49,7 +49,7 @@ export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<num
   await using opened = new AsyncDisposableStack();
   const targets = opened.use(await serveTargets(runtime));
   const objstore = objstoreConfig(config);
-  const bucket = opened.use(await openBucket({ flag: '--s3', text: objstore }, runtime));
+  const bucket = opened.use(await openBucket({ source: '--s3', text: objstore }, runtime));
   const prometheus = await findProgram('prometheus', config.programDirectories);
   const stack = await planStack({
     directory: config.directory,
@@ -127,7 +127,8 @@ async function start(
     cluster,
     upload: async (directory) => {
       runtime.signal.throwIfAborted();
-      await uploadBlockDirectory(bucket, runtime.disk, directory);
+      const { disk, clock, signal } = runtime;
+      await uploadBlock({ disk, clock, bucket, directory, signal });
       await runtime.disk.remove(directory);
     },
     onProgress: (share) => {

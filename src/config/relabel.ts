@@ -30,7 +30,9 @@ export function parseRelabelRules(
   const rules = parseYaml(source, text, v.optional(v.array(relabelRule), []));
   for (const { action = 'replace' } of rules) {
     if (actions.includes(action.toLowerCase())) continue;
-    throw new BadInputError(`${source}: relabel action "${action}" is not allowed here; use one of ${actions.join(', ')}`);
+    throw new BadInputError(
+      `${source}: relabel action "${action}" is not allowed here; use one of ${actions.join(', ')}`,
+    );
   }
   return rules;
 }

@@ -25,7 +25,7 @@ import { instantSeries, rangeSeries } from './query-api/time-series.ts';
 
 export interface QueryApiOptions {
   readonly engine: QueryEngine;
-  readonly querier: Querier;
+  readonly querier: Pick<Querier, 'queryable'>;
   readonly clock: Clock;
   /** Shared with the HTTP API: at most so many queries run at once. */
   readonly gate: Gate;

@@ -9,12 +9,7 @@ import type { EndpointConfig } from '#/query/endpoint-config.ts';
 import { ConnectionLabels } from '#/query/endpoints.ts';
 import type { ConnectionLabel } from '#/query/endpoints.ts';
 import { componentCommand } from '../command.ts';
-import {
-  globalFlags,
-  grpcFlags,
-  httpFlags,
-  plannedServerFlags,
-} from '../common-flags.ts';
+import { globalFlags, grpcFlags, httpFlags, plannedServerFlags } from '../common-flags.ts';
 import { readConfig } from '../config-text.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
@@ -206,7 +201,8 @@ type Values = FlagValues<typeof flags>;
 function queryConfig(values: Values, startedAtMs: number): QueryConfig {
   const endpoints = endpointConfig(values);
   const selector = selectorOf(values);
-  const tsdbSelector = (labelSets: readonly Labels[]) => labelSets.filter((set) => selector!(set) !== undefined);
+  const tsdbSelector = (labelSets: readonly Labels[]) =>
+    labelSets.filter((set) => selector!(set) !== undefined);
   const memory = memoryThereIs();
   return {
     http: httpOf(values),
@@ -242,7 +238,10 @@ function queryConfig(values: Values, startedAtMs: number): QueryConfig {
       metadataRangeMs: values['query.metadata.default-time-range'],
       instantMaxResolutionMs: values['query.instant.default.max_source_resolution'],
     },
-    tenancy: { header: values['query.tenant-header'], defaultTenant: values['query.default-tenant-id'] },
+    tenancy: {
+      header: values['query.tenant-header'],
+      defaultTenant: values['query.default-tenant-id'],
+    },
     status: { version, startedAtMs, flags: flagTexts(values) },
   };
 }
@@ -273,7 +272,9 @@ function connectionLabels(texts: readonly string[]): readonly ConnectionLabel[] 
   return names.map((name) => {
     const label = ConnectionLabels.find((known) => known === name);
     if (label === undefined) {
-      throw new BadInputError(`--query.conn-metric.label: unknown label "${name}"; use ${ConnectionLabels.join(', ')}`);
+      throw new BadInputError(
+        `--query.conn-metric.label: unknown label "${name}"; use ${ConnectionLabels.join(', ')}`,
+      );
     }
     return label;
   });
@@ -287,10 +288,14 @@ const FEATURES = {
 } as const;
 
 function featuresOf(values: Values): QueryConfig['query']['features'] {
-  const names = values['enable-feature'].flatMap((text) => text.split(',')).filter((name) => name !== '');
+  const names = values['enable-feature']
+    .flatMap((text) => text.split(','))
+    .filter((name) => name !== '');
   const enabled = names.map((name) => {
     if (!Object.hasOwn(FEATURES, name)) {
-      throw new BadInputError(`--enable-feature: unknown feature "${name}"; use ${Object.keys(FEATURES).join(', ')}`);
+      throw new BadInputError(
+        `--enable-feature: unknown feature "${name}"; use ${Object.keys(FEATURES).join(', ')}`,
+      );
     }
     return [FEATURES[name as keyof typeof FEATURES], true] as const;
   });

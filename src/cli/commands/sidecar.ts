@@ -85,7 +85,10 @@ export const sidecarCommand = componentCommand(
 
 function sidecarConfig(values: FlagValues<typeof flags>): SidecarConfig {
   const bucket = configSource(values['objstore.config'], values['objstore.config-file']);
-  const client = configSource(values['prometheus.http-client'], values['prometheus.http-client-file']);
+  const client = configSource(
+    values['prometheus.http-client'],
+    values['prometheus.http-client-file'],
+  );
   const { source, text } = client === undefined ? { source: '', text: '{}' } : readConfig(client);
   return {
     http: httpOf(values),
@@ -106,7 +109,9 @@ function sidecarConfig(values: FlagValues<typeof flags>): SidecarConfig {
       method: values['reloader.method'],
       processName: values['reloader.process-name'],
     },
-    ...(bucket === undefined ? {} : { upload: { openBucket: bucketOf(bucket), ...uploadOf(values) } }),
+    ...(bucket === undefined
+      ? {}
+      : { upload: { openBucket: bucketOf(bucket), ...uploadOf(values) } }),
     limits: {
       requestSeries: values['store.limits.request-series'],
       requestSamples: values['store.limits.request-samples'],

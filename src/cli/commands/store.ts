@@ -111,7 +111,9 @@ export const storeCommand = componentCommand(
 function storeConfig(values: FlagValues<typeof flags>): StoreConfig {
   const source = configSource(values['objstore.config'], values['objstore.config-file']);
   if (source === undefined) {
-    throw new BadInputError('--objstore.config or --objstore.config-file is required: which bucket to serve?');
+    throw new BadInputError(
+      '--objstore.config or --objstore.config-file is required: which bucket to serve?',
+    );
   }
   const selector = selectorOf(values);
   return {

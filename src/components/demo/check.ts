@@ -12,7 +12,6 @@ export interface CheckContext {
   readonly stack: Stack;
   readonly history: History;
   readonly clock: Clock;
-  readonly scrapeIntervalMs: number;
   /** Prints a line of the report. */
   readonly print: (line: string) => void;
 }
