@@ -22,7 +22,7 @@ let directories = 0;
 bucketSuite('FilesystemBucket', {
   open: () => Promise.resolve(new FilesystemBucket(join(root, String(directories++)), onDisk)),
   flatNames: false,
-  listed: 200,
+  listed: 60,
 });
 bucketSuite('FilesystemBucket on a disk in memory', {
   open: () => Promise.resolve(new FilesystemBucket('/data', { ...onDisk, disk: new MemoryDisk() })),
@@ -89,6 +89,21 @@ describe('FilesystemBucket', () => {
       assert.deepEqual(await names(bucket, '', { recursive: true }), ['object']);
       if (faults.count <= at) break;
     }
+  });
+
+  test('has new directories on the medium before an upload is done', async () => {
+    const { bucket, disk } = inMemory();
+    await disk.makeDirectory('/data');
+    const synced: string[] = [];
+    disk.faults = (operation) => {
+      if (operation.startsWith('disk.sync')) synced.push(operation);
+      return undefined;
+    };
+    await bucket.upload('a/b/object', bytes('x'));
+    assert.deepEqual(synced, ['disk.sync /data', 'disk.sync /data/a']);
+    synced.length = 0;
+    await bucket.upload('a/b/other', bytes('x'));
+    assert.deepEqual(synced, []);
   });
 
   test('removes leftovers of dead processes after a day, and breaks their locks', async () => {

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { join, posix, resolve } from 'node:path';
+import { dirname, join, posix, resolve } from 'node:path';
 import type { Clock } from '#/lib/clock.ts';
 import { isMissing, isTaken } from '#/lib/disk.ts';
 import type { Disk, FileStat } from '#/lib/disk.ts';
@@ -189,19 +189,30 @@ export class FilesystemBucket implements Bucket {
       if (isTaken(thrown)) throw new ConditionError(`${this.name}/${name} exists already`);
       throw thrown;
     }
-    await this.#disk.sync(join(path, '..'));
+    await this.#disk.sync(dirname(path));
   }
 
   /** A removal of the last neighbour may take the new directory away again before it is used. */
   async #inDirectory(path: string, work: () => Promise<void>): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      await this.#disk.makeDirectory(join(path, '..'));
+      await this.#makeDirectory(dirname(path));
       try {
         return await work();
       } catch (thrown) {
         if (!isMissing(thrown) || attempt === 10) throw thrown;
       }
     }
+  }
+
+  /** With the names of new directories on the medium: an object is as durable as its path. */
+  async #makeDirectory(directory: string): Promise<void> {
+    const created: string[] = [];
+    for (let path = directory; (await this.#disk.stat(path)) === undefined; path = dirname(path)) {
+      created.push(path);
+    }
+    if (created.length === 0) return;
+    await this.#disk.makeDirectory(directory);
+    for (const path of created.reverse()) await this.#disk.sync(dirname(path));
   }
 
   async #replace(

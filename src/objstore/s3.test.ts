@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
@@ -328,6 +332,33 @@ test('objects carry the configured metadata, storage class and encryption', asyn
   );
   assert.equal(headers['x-amz-checksum-crc32'], undefined);
 });
+
+test('the key of SSE-C goes along with everything that reads or writes contents', async () => {
+  await using directory = await temporaryKey('k'.repeat(32));
+  await using bucket = await open(
+    `  part_size: 5242880\n  sse_config: {type: SSE-C, encryption_key: ${directory.path}}\n`,
+  );
+  await bucket.upload('x', bytes('x'));
+  await bucket.upload('parts', patterned(6 * MIB));
+  await bucket.read('x');
+  await bucket.attributes('x');
+  const key = Buffer.from('k'.repeat(32)).toString('base64');
+  const without = server.requests.filter(
+    ({ headers }) => headers['x-amz-server-side-encryption-customer-key'] !== key,
+  );
+  assert.deepEqual(without, []);
+  assert.equal(
+    server.requests[0]?.headers['x-amz-server-side-encryption-customer-key-md5'],
+    createHash('md5').update('k'.repeat(32)).digest('base64'),
+  );
+});
+
+async function temporaryKey(key: string): Promise<AsyncDisposable & { readonly path: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'sse-c-'));
+  const path = join(directory, 'key');
+  await writeFile(path, key);
+  return { path, [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) };
+}
 
 async function* streamOf(whole: Uint8Array, pieceBytes: number): AsyncGenerator<Uint8Array> {
   for (let start = 0; start < whole.length; start += pieceBytes) {
