@@ -1,7 +1,7 @@
 /**
  * Ten range queries over the same blocks, asked of a real Prometheus and of Hindsight in turns, as
  * ratios of latency and of peak memory; answers that differ are an error.
- * Run: `npm run bench [-- --series 10000] [--rounds 5] [--query TEXT] [--one-core]`.
+ * Run: `npm run bench [-- --series 10000] [--rounds 5] [--query TEXT] [--local] [--one-core]`.
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import { queries, stepSeconds } from './against-prometheus/queries.ts';
 import {
   pinToOneCore,
   startBlockServer,
+  startStoreAndQuery,
   startPrometheusSide,
 } from './against-prometheus/servers.ts';
 import type { Side } from './against-prometheus/servers.ts';
@@ -28,6 +29,8 @@ const { values: flags } = parseArgs({
     rounds: { type: 'string', default: '5' },
     /** Asks only the queries that contain this text. */
     query: { type: 'string', default: '' },
+    /** Our engine over the blocks in one process, without a store gateway. */
+    local: { type: 'boolean', default: false },
     'one-core': { type: 'boolean', default: false },
   },
 });
@@ -57,7 +60,9 @@ async function run(prometheusBinary: string): Promise<void> {
       `a day in steps of ${stepSeconds} s; ${flags['one-core'] ? 1 : availableParallelism()} cores`,
   );
   const prometheus = open.use(await startPrometheusSide(directory, prometheusBinary));
-  const hindsight = open.use(await startBlockServer(directory));
+  const hindsight = open.use(
+    await (flags.local ? startBlockServer(directory) : startStoreAndQuery(directory)),
+  );
   if (flags['one-core']) for (const side of [prometheus, hindsight]) await pinToOneCore(side);
   const memories = [prometheus, hindsight].map(({ pids }) => open.use(new MemoryWatch(pids)));
   print(`A: ${prometheus.name}\nB: ${hindsight.name}\n`);
