@@ -153,8 +153,8 @@ test('duplicates on the one side of a join are an error with the names of both',
   await assert.rejects(engine.instant({ text, timeMs: 0 }, counters(), context()), {
     name: 'EvaluationError',
     message:
-      'found duplicate series for the match group {job="j0"} on the right hand-side of the operation: ' +
-      '[{__name__="m_total", instance="i0", job="j0"}, {__name__="m_total", instance="i3", job="j0"}];' +
+      'found duplicate series for the match group {job="j1"} on the right hand-side of the operation: ' +
+      '[{__name__="m_total", instance="i1", job="j1"}, {__name__="m_total", instance="i10", job="j1"}];' +
       'many-to-many matching not allowed: matching labels must be unique on one side',
   });
 });

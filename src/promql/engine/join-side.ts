@@ -2,6 +2,7 @@ import { StepColumn } from '../step-column.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { columnBytes } from './query-run.ts';
+import { readUnused } from './read-unused.ts';
 
 /**
  * One side of a join. Series that several outputs need are kept after their first reading; all
@@ -24,6 +25,12 @@ export class JoinSide {
 
   async open(): Promise<void> {
     this.series = await this.#operator.open();
+  }
+
+  /** Reads series that no output needs and that were not read for another reason. */
+  async readUnused(indexes: Iterable<number>): Promise<void> {
+    const unread = [...indexes].filter((index) => !this.#kept.has(index));
+    await readUnused(this.#operator, unread, this.#steps, this.#run);
   }
 
   /** The column of a series, good until the next call. The caller does not change it. */

@@ -5,6 +5,7 @@ import type { StepColumn } from '../step-column.ts';
 import { sampleOffset } from './label-hash.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
+import { readUnused } from './read-unused.ts';
 import { readScalar } from './scalar.ts';
 
 /**
@@ -29,7 +30,10 @@ export class LimitRatioOperator implements Operator {
   async open(): Promise<readonly OutputSeries[]> {
     const [series] = await Promise.all([this.#input.open(), this.#parameter.open()]);
     this.#ratios = readScalar(this.#parameter, this.#node.grid.steps);
-    if (this.#ratios.every((ratio) => ratio === 0)) return [];
+    if (this.#ratios.every((ratio) => ratio === 0)) {
+      await readUnused(this.#input, series.keys(), this.#node.grid.steps, this.#run);
+      return [];
+    }
     this.#checkRatios();
     this.#offsets = series.map(({ labels }) => sampleOffset(labels));
     return series;

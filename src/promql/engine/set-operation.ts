@@ -5,6 +5,7 @@ import { groupByMatch } from './matching.ts';
 import { MergedSeries } from './merged-series.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
+import { readUnused } from './read-unused.ts';
 
 /** `and`, `or`, `unless`: what stays depends on whether the other side has a partner at the step. */
 export class SetOperator implements Operator {
@@ -33,6 +34,13 @@ export class SetOperator implements Operator {
     // With delayed names, equal labels may differ in whether their name goes.
     const all = this.#node.operator === 'or' ? [...left, ...right] : left;
     this.#merged = new MergedSeries(all);
+    if (this.#node.operator !== 'or') {
+      const { groups } = this.#match;
+      const unused = groups
+        .filter((group) => group.left.length === 0)
+        .flatMap((group) => group.right);
+      await readUnused(this.#right, unused, this.#node.grid.steps, this.#run);
+    }
     return this.#merged.series;
   }
 

@@ -76,8 +76,10 @@ export class SmoothedSelectorOperator implements Operator {
     }
     if (next < to && times[next] === time) into.setFloat(step, values[next]!);
     else if (next > from && next < to) {
-      const share = (time - times[next - 1]!) / (times[next]! - times[next - 1]!);
-      into.setFloat(step, values[next - 1]! + (values[next]! - values[next - 1]!) * share);
+      const rise = values[next]! - values[next - 1]!;
+      const elapsed = time - times[next - 1]!;
+      // Multiplied before it is divided: the other way round the last digit may differ.
+      into.setFloat(step, values[next - 1]! + (rise * elapsed) / (times[next]! - times[next - 1]!));
     } else if (next > from) into.setFloat(step, values[next - 1]!);
   }
 

@@ -1,3 +1,4 @@
+import { formatG } from '#/lib/float-text.ts';
 import { EvaluationError } from '../evaluation-error.ts';
 import { infoTexts } from '../annotation-texts.ts';
 import type { AggregateNode } from '../planner/nodes.ts';
@@ -7,6 +8,7 @@ import { groupSeries } from './grouping.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { columnBytes } from './query-run.ts';
+import { readUnused } from './read-unused.ts';
 import { readScalar } from './scalar.ts';
 
 interface Selected {
@@ -36,7 +38,10 @@ export class TopKOperator implements Operator {
     const [series] = await Promise.all([this.#input.open(), this.#parameter.open()]);
     const { steps } = this.#node.grid;
     const limits = limitsOf(readScalar(this.#parameter, steps), series.length);
-    if (limits === undefined) return [];
+    if (limits === undefined) {
+      await readUnused(this.#input, series.keys(), steps, this.#run);
+      return [];
+    }
     const selected: Selected[] = [];
     for (const group of groupSeries(series, this.#node)) {
       selected.push(...(await this.#select(group, limits)));
@@ -120,8 +125,9 @@ function limitsOf(parameters: Float64Array, seriesCount: number): Int32Array | u
   const min = extreme(parameters, Math.min);
   if (max < 1) return undefined;
   if (parameters.some(Number.isNaN)) throw new EvaluationError('Parameter value is NaN');
-  if (min <= -(2 ** 63)) throw new EvaluationError(`Scalar value ${min} underflows int64`);
-  if (max >= 2 ** 63 - 1024) throw new EvaluationError(`Scalar value ${max} overflows int64`);
+  if (min <= -(2 ** 63)) throw new EvaluationError(`Scalar value ${formatG(min)} underflows int64`);
+  if (max >= 2 ** 63 - 1024)
+    throw new EvaluationError(`Scalar value ${formatG(max)} overflows int64`);
   return Int32Array.from(parameters, (k) => Math.max(0, Math.min(Math.trunc(k), seriesCount)));
 }
 

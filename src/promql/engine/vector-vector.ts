@@ -76,8 +76,22 @@ export class VectorVectorOperator implements Operator {
       if (output === undefined) outputs.set(labels.key, { labels, pairs: [pair] });
       else output.pairs.push(pair);
     }
+    await this.#readUnused(outputs.values());
     this.#outputs = [...outputs.values()];
     return this.#outputs.map(({ labels }) => ({ labels, dropName: returnBool }));
+  }
+
+  async #readUnused(outputs: Iterable<Output>): Promise<void> {
+    const many = new Set(this.#many.series.keys());
+    const one = new Set(this.#one.series.keys());
+    for (const { pairs } of outputs) {
+      for (const pair of pairs) {
+        many.delete(pair.many ?? -1);
+        one.delete(pair.one ?? -1);
+      }
+    }
+    await this.#many.readUnused(many);
+    await this.#one.readUnused(one);
   }
 
   read(index: number, into: StepColumn): void {
@@ -111,7 +125,7 @@ export class VectorVectorOperator implements Operator {
       if (one === undefined) {
         if (this.#isPresent(this.#one, group.right, step)) continue;
       } else if (many === undefined) {
-        if (this.#isMatched(group, step)) continue;
+        if (this.#isMatched(group, step, one)) continue;
       } else if (one.present[step] === 0) continue;
       this.#combine(step, many, one, groupNumber, into);
     }
@@ -150,9 +164,15 @@ export class VectorVectorOperator implements Operator {
       : this.#operation.apply(manyValue, manyHistogram, oneValue, oneHistogram);
   }
 
-  /** Whether a `one` sample of the group has found a partner, so that it needs no fill value. */
-  #isMatched(group: MatchGroup, step: number): boolean {
-    return this.#isPresent(this.#many, group.left, step);
+  /**
+   * Whether a `one` sample of the group has found a partner, so that it needs no fill value. A float
+   * and a histogram that the operator cannot put together have not found each other.
+   */
+  #isMatched(group: MatchGroup, step: number, one: StepColumn): boolean {
+    return group.left.some((member) => {
+      const many = this.#many.column(member, true);
+      return many.present[step] === 1 && this.#applyAt(step, many, one) !== 'unfit';
+    });
   }
 
   #isPresent(side: JoinSide, members: readonly number[], step: number): boolean {

@@ -191,7 +191,8 @@ function callNode(expression: CallExpression, scope: Scope): PlanNode {
   const source = rangeSource(ranged, inside, lookbehindMs);
   checkExtension(name, source);
   const scalars = args.filter((arg) => arg !== ranged).map((arg) => wrapped(arg, inside));
-  const argPosition = args[0]!.position;
+  // In annotations Prometheus puts a subquery at the beginning of the query, wherever it is.
+  const argPosition = args[0]!.kind === 'subquery' ? { start: 0, end: 0 } : args[0]!.position;
   return { kind: 'range-call', name, source, args: scalars, argPosition, position, grid };
 }
 

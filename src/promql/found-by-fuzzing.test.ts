@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { unlimitedBudget } from '#/lib/memory-budget.ts';
+import { CounterReset } from '#/model/histogram.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
+import { MemoryQueryable } from '#/storage/memory-queryable.ts';
+import { Engine, stableEngineFeatures } from './engine.ts';
+import { EvaluationError } from './evaluation-error.ts';
+import { parseMetric } from './parser.ts';
+import type { Evaluation } from './value.ts';
+
+/** What `npm run fuzz:promql` once found; the expected answers are those of Prometheus 3.14. */
+
+type Sample = number | FloatHistogram | undefined;
+
+/** Samples of each series at 0 s, 1 s and so on; nothing at `undefined`. */
+function data(series: Record<string, readonly Sample[]>): MemoryQueryable {
+  const queryable = new MemoryQueryable();
+  for (const [name, samples] of Object.entries(series)) {
+    const buffer = queryable.samples(parseMetric(name));
+    for (const [second, sample] of samples.entries()) {
+      if (typeof sample === 'number') buffer.pushFloat(second * 1000, sample);
+      else if (sample !== undefined) buffer.pushHistogram(second * 1000, sample);
+    }
+  }
+  return queryable;
+}
+
+const histogram: FloatHistogram = {
+  counterReset: CounterReset.Unknown,
+  schema: 0,
+  zeroThreshold: 0.001,
+  zeroCount: 1,
+  count: 1,
+  sum: 0,
+  positiveSpans: [],
+  positiveBuckets: new Float64Array(),
+  negativeSpans: [],
+  negativeBuckets: new Float64Array(),
+  customValues: new Float64Array(),
+};
+
+const engine = new Engine({
+  lookbackMs: 300_000,
+  maxSamples: 0,
+  defaultStepMs: () => 1000,
+  features: {
+    ...stableEngineFeatures,
+    experimentalFunctions: true,
+    extendedRangeSelectors: true,
+    fillModifiers: true,
+  },
+});
+
+const context = () => ({ signal: new AbortController().signal, budget: unlimitedBudget() });
+
+function instant(text: string, queryable: MemoryQueryable, timeMs = 3000): Promise<Evaluation> {
+  return engine.instant({ text, timeMs }, queryable, context());
+}
+
+function range(text: string, queryable: MemoryQueryable): Promise<Evaluation> {
+  return engine.range({ text, startMs: 0, endMs: 3000, stepMs: 1000 }, queryable, context());
+}
+
+describe('annotations of what no result needs', () => {
+  const queryable = data({
+    'gauge{a="x"}': [1, 2, 3],
+    'other{a="y"}': [1, 2, 3],
+    'native{a="y"}': [histogram, histogram],
+  });
+  const notCounter = (place: string) =>
+    `PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "other" (${place})`;
+  const cases: [string, string][] = [
+    ['gauge and rate(other[5s])', notCounter('1:16')],
+    ['gauge unless rate(other[5s])', notCounter('1:19')],
+    ['gauge + rate(other[5s])', notCounter('1:14')],
+    ['rate(other[5s]) > gauge', notCounter('1:6')],
+    ['topk(0, rate(other[5s]))', notCounter('1:14')],
+    ['limit_ratio(0, rate(other[5s]))', notCounter('1:21')],
+    ['gauge > min(native)', 'PromQL info: ignored histogram in min aggregation (1:13)'],
+  ];
+  for (const [text, info] of cases) {
+    test(text, async () => {
+      assert.deepEqual((await instant(text, queryable)).promqlInfos, [info]);
+    });
+  }
+
+  test('a failure there fails the query', async () => {
+    await assert.rejects(
+      instant(
+        'gauge + label_replace(two, "b", "z", "", "")',
+        data({ gauge: [1], 'two{b="1"}': [1], 'two{b="2"}': [1] }),
+      ),
+      new EvaluationError('vector cannot contain metrics with the same labelset'),
+    );
+  });
+});
+
+test('annotations about a subquery are at the beginning of the query', async () => {
+  const { promqlInfos } = await instant('1 + rate(gauge[5s:])', data({ gauge: [1, 2, 3] }));
+  assert.equal(promqlInfos[0]?.slice(-'"gauge" (1:1)'.length), '"gauge" (1:1)');
+});
+
+test('a join fails for the first step with duplicates, and the first series at that step', async () => {
+  const queryable = data({
+    'one{g="a", i="1"}': [1],
+    'many{g="a", i="1"}': [1, 1],
+    'many{g="a", i="2"}': [undefined, 1],
+    'many{g="b", i="1"}': [1],
+    'many{g="b", i="2"}': [1],
+  });
+  await assert.rejects(
+    range('one + on (g) many', queryable),
+    new EvaluationError(
+      'found duplicate series for the match group {g="b"} on the right hand-side of the operation: ' +
+        '[{__name__="many", g="b", i="1"}, {__name__="many", g="b", i="2"}]' +
+        ';many-to-many matching not allowed: matching labels must be unique on one side',
+    ),
+  );
+});
+
+test('a sample that its partner does not fit gets a fill value', async () => {
+  const queryable = data({ native: [histogram], gauge: [5] });
+  const { value } = await instant('native - fill_left (1) gauge', queryable);
+  assert.deepEqual(value.kind === 'vector' && value.samples.map((sample) => sample.value), [-4]);
+});
+
+test('limitk names an infinite parameter as Go does', async () => {
+  await assert.rejects(
+    instant('limitk(Inf, gauge)', data({ gauge: [1] })),
+    new EvaluationError('Scalar value +Inf overflows int64'),
+  );
+});
+
+test('smoothed selectors multiply before they divide', async () => {
+  const queryable = data({ gauge: [0.1, undefined, undefined, 0.8] });
+  const { value } = await instant('gauge smoothed', queryable, 1700);
+  const [sample] = value.kind === 'vector' ? value.samples : [];
+  assert.equal(sample?.value, 0.1 + (0.7000000000000001 * 1700) / 3000);
+});
