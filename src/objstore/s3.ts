@@ -18,20 +18,14 @@ import type {
   UploadOptions,
 } from './bucket.ts';
 import { checkPrefix, compareEntries } from './names.ts';
-import { Attempts } from './s3/attempts.ts';
-import type { History, RetryOptions } from './s3/attempts.ts';
-import { bodyPieces } from './s3/body.ts';
-import {
-  createClient,
-  endpointUrl,
-  isAws,
-  loadSdk,
-  readConfiguredFile,
-  regionOf,
-} from './s3/client.ts';
+import { Attempts } from './remote/attempts.ts';
+import type { History, RetryOptions } from './remote/attempts.ts';
+import { bodyPieces } from './remote/body.ts';
+import { readConfiguredFile } from './remote/http.ts';
+import { createClient, endpointUrl, isAws, loadSdk, regionOf } from './s3/client.ts';
 import type { SdkModule } from './s3/client.ts';
 import type { S3Config } from './s3/config.ts';
-import { isFailedCondition, isNotFound, failureOf } from './s3/failures.ts';
+import { failureOf, isFailedCondition, isNotFound, s3Words } from './s3/failures.ts';
 import { listPages } from './s3/listing.ts';
 import { collect, concat, inParts } from './streams.ts';
 
@@ -115,11 +109,11 @@ class S3Bucket implements Bucket {
     this.#effects = effects;
     this.#encryption = encryption;
     this.#retries = {
-      place: {
+      words: s3Words({
         bucket: config.bucket,
         endpoint: endpointUrl(config),
         region: regionOf(config),
-      },
+      }),
       maxAttempts: config.max_retries === 0 ? DEFAULT_ATTEMPTS : config.max_retries,
       clock: effects.clock,
       random: effects.random,

@@ -1,9 +1,9 @@
 import type * as Sdk from '@aws-sdk/client-s3';
 import type { Clock } from '#/lib/clock.ts';
 import type { Disk } from '#/lib/disk.ts';
-import { BadInputError, messageOf } from '#/lib/errors.ts';
 import type { Log } from '#/telemetry/logger.ts';
-import type { HttpConfig, S3Config } from './config.ts';
+import { DIAL_MS, agentOptions } from '../remote/http.ts';
+import type { S3Config } from './config.ts';
 
 export type SdkModule = typeof Sdk;
 
@@ -27,9 +27,6 @@ const AWS_HOST = /(^|\.)amazonaws\.com(\.cn)?$/;
 const AWS_REGIONAL = /^s3(?:[.-](?:dualstack\.)?([a-z0-9-]+))?\.amazonaws\.com(\.cn)?$/;
 /** Others that want the bucket in the host name. */
 const VIRTUAL_HOSTS = /(^|\.)(storage\.googleapis\.com|aliyuncs\.com)$/;
-const DIAL_MS = 30_000;
-/** Where the configuration sets no bound of its own. */
-const DEFAULT_CONNECTIONS = 256;
 
 export function isAws({ endpoint }: S3Config): boolean {
   return AWS_HOST.test(hostOf(endpoint));
@@ -109,47 +106,10 @@ function hostOf(endpoint: string): string {
 }
 
 async function handlerOptions({ config, disk, environment }: ClientOptions) {
-  const http = config.http_config;
-  const agent = {
-    keepAlive: true,
-    maxSockets: http.max_conns_per_host === 0 ? DEFAULT_CONNECTIONS : http.max_conns_per_host,
-    maxFreeSockets: Math.max(1, http.max_idle_conns_per_host),
-    proxyEnv: environment,
-  };
+  const { connections, tls } = await agentOptions(config.http_config, disk, environment);
   return {
     connectionTimeout: DIAL_MS,
-    httpAgent: agent,
-    httpsAgent: { ...agent, ...(await tlsOptions(http, disk)) },
+    httpAgent: connections,
+    httpsAgent: { ...connections, ...tls },
   };
-}
-
-async function tlsOptions(http: HttpConfig, disk: Disk) {
-  const { ca_file, cert_file, key_file, server_name } = http.tls_config;
-  return {
-    // The key above tls_config overrides the one in it, as in Thanos.
-    rejectUnauthorized: !http.insecure_skip_verify,
-    ...(ca_file === '' ? {} : { ca: await readFile(disk, 'ca_file', ca_file) }),
-    ...(cert_file === '' ? {} : { cert: await readFile(disk, 'cert_file', cert_file) }),
-    ...(key_file === '' ? {} : { key: await readFile(disk, 'key_file', key_file) }),
-    ...(server_name === '' ? {} : { servername: server_name }),
-  };
-}
-
-async function readFile(disk: Disk, key: string, path: string): Promise<string> {
-  return new TextDecoder().decode(await readConfiguredFile(disk, key, path));
-}
-
-/** @throws BadInputError that names the key of the configuration. */
-export async function readConfiguredFile(
-  disk: Disk,
-  key: string,
-  path: string,
-): Promise<Uint8Array> {
-  try {
-    return await disk.read(path);
-  } catch (thrown) {
-    throw new BadInputError(`"${key}": cannot read ${path}: ${messageOf(thrown)}`, {
-      cause: thrown,
-    });
-  }
 }

@@ -1,36 +1,11 @@
 import * as v from 'valibot';
-import { duration, textMap, wholeNumber } from '#/config/schema.ts';
+import { textMap, wholeNumber } from '#/config/schema.ts';
+import { httpConfig, problemOfHttp } from '../remote/http.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** S3 takes no smaller part but the last, and no single upload above the larger. */
 const MIN_PART_BYTES = 5 * MEBIBYTE;
 const MAX_PUT_BYTES = 5 * 1024 * MEBIBYTE;
-
-/** The `http_config` of providers that speak HTTP, with Thanos's defaults. */
-const httpConfig = v.strictObject({
-  idle_conn_timeout: v.optional(duration(), '1m30s'),
-  /** Of one attempt: until the answer begins, and then between any two pieces of it. */
-  response_header_timeout: v.optional(duration(), '2m'),
-  insecure_skip_verify: v.optional(v.boolean(), false),
-  tls_handshake_timeout: v.optional(duration(), '10s'),
-  /** The SDK waits by its own rules. */
-  expect_continue_timeout: v.optional(duration(), '1s'),
-  max_idle_conns: v.optional(wholeNumber(), 100),
-  max_idle_conns_per_host: v.optional(wholeNumber(), 100),
-  max_conns_per_host: v.optional(wholeNumber(), 0),
-  tls_config: v.optional(
-    v.strictObject({
-      ca_file: v.optional(v.string(), ''),
-      cert_file: v.optional(v.string(), ''),
-      key_file: v.optional(v.string(), ''),
-      server_name: v.optional(v.string(), ''),
-      insecure_skip_verify: v.optional(v.boolean(), false),
-    }),
-    {},
-  ),
-  /** Upstream reads it and does nothing with it. */
-  disable_compression: v.optional(v.boolean(), false),
-});
 
 /** The `config` of `type: S3`, with the keys and defaults of Thanos. */
 export const s3Schema = v.strictObject({
@@ -66,7 +41,6 @@ export const s3Schema = v.strictObject({
 });
 
 export type S3Config = v.InferOutput<typeof s3Schema>;
-export type HttpConfig = v.InferOutput<typeof httpConfig>;
 
 /** What is wrong with keys that are each well-formed; `undefined` if they go together. */
 export function problemOfS3(config: S3Config): string | undefined {
@@ -91,10 +65,8 @@ export function problemOfS3(config: S3Config): string | undefined {
   if (sse_config.type === 'SSE-KMS' && sse_config.kms_key_id === '') {
     return '"config.sse_config.kms_key_id" is missing; SSE-KMS needs it';
   }
-  const { cert_file, key_file } = config.http_config.tls_config;
-  if ((cert_file === '') !== (key_file === '')) {
-    return '"config.http_config.tls_config": set cert_file and key_file together';
-  }
+  const httpProblem = problemOfHttp(config.http_config);
+  if (httpProblem !== undefined) return httpProblem;
   if (config.part_size < MIN_PART_BYTES || config.part_size > MAX_PUT_BYTES) {
     return `"config.part_size" is ${config.part_size}; want ${MIN_PART_BYTES} to ${MAX_PUT_BYTES} bytes`;
   }

@@ -1,18 +1,11 @@
+import { certificateHint, isTransient } from '../remote/failure.ts';
+import type { Failure, FailureWords } from '../remote/failure.ts';
+
 /** A failure of the SDK, with the fields that tell what happened. */
 interface SdkError extends Error {
   readonly code?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
-}
-
-export interface Failure {
-  /** S3's own code (`NoSuchKey`), Node's (`ECONNREFUSED`) or the error's name. */
-  readonly code: string;
-  /** HTTP status; 0 when there was no answer. */
-  readonly status: number;
-  readonly message: string;
-  /** Seconds the server asks to wait. */
-  readonly retryAfterSeconds: number | undefined;
 }
 
 export function failureOf(thrown: unknown): Failure {
@@ -30,22 +23,6 @@ export function failureOf(thrown: unknown): Failure {
   };
 }
 
-/** Network failures after which a new connection may work. */
-const NETWORK_CODES = new Set([
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EAI_AGAIN',
-  'ERR_STREAM_PREMATURE_CLOSE',
-  'TimeoutError',
-  'TruncatedBody',
-  'IncompleteBody',
-]);
-
 const BUSY_CODES = new Set([
   'SlowDown',
   'RequestTimeout',
@@ -59,16 +36,8 @@ const BUSY_CODES = new Set([
   'BadDigest',
 ]);
 
-export function isRetryable({ code, status }: Failure): boolean {
-  if (BUSY_CODES.has(code)) return true;
-  if (status === 0) return NETWORK_CODES.has(code);
-  // A server that does not know a request will not learn it.
-  return status === 408 || status === 429 || (status >= 500 && status !== 501);
-}
-
-/** Whether the request may have taken effect although it failed. */
-export function isAmbiguous({ status }: Failure): boolean {
-  return status === 0 || status >= 500;
+function isRetryable(failure: Failure): boolean {
+  return BUSY_CODES.has(failure.code) || isTransient(failure);
 }
 
 export function isNotFound({ code, status }: Failure): boolean {
@@ -85,8 +54,11 @@ export interface Place {
   readonly region: string;
 }
 
-/** The failure in the operator's words, with what to check. */
-export function explain(failure: Failure, { bucket, endpoint, region }: Place): string {
+export function s3Words(place: Place): FailureWords {
+  return { failureOf, isRetryable, explain: (failure) => explain(failure, place) };
+}
+
+function explain(failure: Failure, { bucket, endpoint, region }: Place): string {
   const { status, message } = failure;
   // The answer to HEAD has no text that would name the code.
   const code = status === 403 && failure.code === 'Unknown' ? 'AccessDenied' : failure.code;
@@ -122,10 +94,4 @@ export function explain(failure: Failure, { bucket, endpoint, region }: Place): 
         ? `no answer from ${endpoint}: ${code}: ${message}${certificateHint(code)}`
         : `${endpoint} answered ${status} ${code}: ${message}`;
   }
-}
-
-function certificateHint(code: string): string {
-  return /CERT|UNABLE_TO|ERR_TLS/.test(code)
-    ? '; check http_config.tls_config (ca_file, server_name)'
-    : '';
 }

@@ -1,8 +1,8 @@
 import type { Clock } from '#/lib/clock.ts';
 import { UnavailableError } from '#/lib/errors.ts';
 import type { Random } from '#/lib/random.ts';
-import { explain, failureOf, isAmbiguous, isRetryable } from './failures.ts';
-import type { Failure, Place } from './failures.ts';
+import { isAmbiguous } from './failure.ts';
+import type { Failure, FailureWords } from './failure.ts';
 
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 10_000;
@@ -14,7 +14,7 @@ export interface History {
 }
 
 export interface RetryOptions {
-  readonly place: Place;
+  readonly words: FailureWords;
   readonly maxAttempts: number;
   readonly clock: Clock;
   readonly random: Random;
@@ -58,11 +58,12 @@ export class Attempts {
   /** Waits before the next attempt. @throws what the caller should see if there is none. */
   async failed(thrown: unknown, signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
-    const failure = failureOf(thrown);
+    const { words, maxAttempts } = this.#options;
+    const failure = words.failureOf(thrown);
     this.#ambiguous ||= isAmbiguous(failure);
     this.#failed++;
-    if (!isRetryable(failure)) throw this.#giveUp(failure, thrown);
-    if (this.#failed >= this.#options.maxAttempts) throw this.#giveUp(failure, thrown);
+    if (!words.isRetryable(failure)) throw this.#giveUp(failure, thrown);
+    if (this.#failed >= maxAttempts) throw this.#giveUp(failure, thrown);
     await this.#options.clock.sleep(this.#waitMs(failure), signal);
   }
 
@@ -79,7 +80,7 @@ export class Attempts {
     if (ours.includes(failure.code) || !foreign) return thrown;
     const times = this.#failed > 1 ? ` (${this.#failed} attempts)` : '';
     return new UnavailableError(
-      `cannot ${this.#what}: ${explain(failure, this.#options.place)}${times}`,
+      `cannot ${this.#what}: ${this.#options.words.explain(failure)}${times}`,
       { cause: thrown },
     );
   }
