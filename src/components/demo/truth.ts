@@ -9,8 +9,8 @@ export interface TrueSeries {
   readonly type: 'counter' | 'gauge';
   /** The value at a time in milliseconds. A counter never falls. */
   readonly valueAt: (timeMs: number) => number;
-  /** The fastest that a counter grows, per second; 0 for a gauge. */
-  readonly maxRate: number;
+  /** How fast a counter grows at a time, per second; 0 for a gauge. */
+  readonly rateAt: (timeMs: number) => number;
 }
 
 export const instances = ['shop-1:8080', 'shop-2:8080', 'shop-3:8080'];
@@ -38,7 +38,8 @@ export function trueSeries(instance: string): TrueSeries[] {
   );
   const latency = bucketBounds.map((bound, i) => {
     const le = bound === Number.POSITIVE_INFINITY ? '+Inf' : String(bound);
-    const share = 1 - 0.5 ** (i + 1) * (i === bucketBounds.length - 1 ? 0 : 1);
+    // Half of the requests that are left fall into each bucket, and all of them into the last.
+    const share = bound === Number.POSITIVE_INFINITY ? 1 : 1 - 0.5 ** (i + 1);
     return dailyCounter(
       { __name__: 'demo_request_duration_seconds_bucket', le },
       scale * 20 * share,
@@ -50,7 +51,7 @@ export function trueSeries(instance: string): TrueSeries[] {
     labels: Labels.fromObject({ __name__: 'demo_temperature_celsius', room }),
     type: 'gauge' as const,
     valueAt: (timeMs: number) => 18 + 3 * i + 4 * Math.sin(phase(timeMs / 1000, i / 4)),
-    maxRate: 0,
+    rateAt: () => 0,
   }));
   return [...requests, ...latency, ...climate];
 }
@@ -70,7 +71,7 @@ function dailyCounter(
       const seconds = timeMs / 1000 - EPOCH_SECONDS;
       return meanRate * seconds - amplitude * (Math.cos(phase(timeMs / 1000, shift)) - 1);
     },
-    maxRate: meanRate * (1 + swing),
+    rateAt: (timeMs) => meanRate * (1 + swing * Math.sin(phase(timeMs / 1000, shift))),
   };
 }
 
