@@ -1,4 +1,5 @@
 import type { Command } from './command.ts';
+import { allCommand } from './commands/all.ts';
 import { demoCommand } from './commands/demo.ts';
 import { queryCommand } from './commands/query.ts';
 import { sidecarCommand } from './commands/sidecar.ts';
@@ -9,5 +10,6 @@ export const commands: readonly Command[] = [
   sidecarCommand,
   storeCommand,
   queryCommand,
+  allCommand,
   demoCommand,
 ];

@@ -22,7 +22,9 @@ export interface DemoConfig {
   readonly directory: string;
   /** The path of bin/hindsight. */
   readonly hindsight: string;
-  /** Directories that are searched for Prometheus before the PATH. */
+  /** The path of a Prometheus, `none`, or `''` to look for one. */
+  readonly prometheus: string;
+  /** Directories that are searched for it before the PATH. */
   readonly programDirectories: readonly string[];
   /** Check the answers and end, instead of running until told to stop. */
   readonly check: boolean;
@@ -50,7 +52,7 @@ export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<num
   const targets = opened.use(await serveTargets(runtime));
   const objstore = objstoreConfig(config);
   const bucket = opened.use(await openBucket({ source: '--s3', text: objstore }, runtime));
-  const prometheus = await findProgram('prometheus', config.programDirectories);
+  const prometheus = await choosePrometheus(config);
   const stack = await planStack({
     directory: config.directory,
     hindsight: config.hindsight,
@@ -66,7 +68,7 @@ export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<num
     disk: runtime.disk,
   });
   if (prometheus === undefined) {
-    console.line("No Prometheus on this machine ('apt-get install prometheus'): history only.");
+    console.line("Without a Prometheus ('apt-get install prometheus') there is history only.");
   }
   try {
     const history = await start(config, runtime, { stack, bucket, opened, console });
@@ -217,6 +219,11 @@ function objstoreConfig({ s3Url, directory }: DemoConfig): string {
       bucket_lookup_type: 'path',
     },
   });
+}
+
+async function choosePrometheus(config: DemoConfig): Promise<string | undefined> {
+  if (config.prometheus === 'none') return undefined;
+  return config.prometheus || (await findProgram('prometheus', config.programDirectories));
 }
 
 async function findProgram(name: string, first: readonly string[]): Promise<string | undefined> {

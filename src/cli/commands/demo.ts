@@ -13,6 +13,10 @@ const flags = {
     help: 'Put the bucket on an S3 server: http://ACCESS_KEY:SECRET_KEY@host:port/bucket.',
     default: '',
   }),
+  prometheus: flag.text({
+    help: 'The Prometheus to run, as a path; none for history only. Default: the newest that is found.',
+    default: '',
+  }),
   'data-dir': flag.text({
     help: 'Where everything of the demo lies; emptied first.',
     default: resolve(repository, '.data/demo'),
@@ -32,6 +36,7 @@ export const demoCommand = command(
     const config = {
       directory: resolve(values['data-dir']),
       hindsight: resolve(repository, 'bin/hindsight'),
+      prometheus: values.prometheus,
       programDirectories: [resolve(repository, '.servers/prometheus-3/usr/bin')],
       check: values.check,
       s3Url: values.s3 === '' ? undefined : values.s3,

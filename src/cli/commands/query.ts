@@ -17,7 +17,7 @@ import { version } from '../version.ts';
 import { parseLabelFlags } from './label-flags.ts';
 import { grpcOf, httpOf, selectorOf } from './shared.ts';
 
-const flags = {
+export const queryFlags = {
   ...globalFlags,
   ...httpFlags,
   ...grpcFlags,
@@ -152,7 +152,7 @@ const flags = {
 };
 
 /** Flags of Thanos's querier that come later. */
-const planned = [
+export const plannedQueryFlags = [
   ...plannedServerFlags,
   'store.limits.request-series',
   'store.limits.request-samples',
@@ -192,14 +192,24 @@ const planned = [
 ];
 
 export const queryCommand = componentCommand(
-  { name: 'query', summary: 'Answers PromQL over all endpoints.', flags, planned },
+  {
+    name: 'query',
+    summary: 'Answers PromQL over all endpoints.',
+    flags: queryFlags,
+    planned: plannedQueryFlags,
+  },
   (values, runtime) => runQuery(queryConfig(values, runtime.clock.now()), runtime),
 );
 
-type Values = FlagValues<typeof flags>;
+type Values = FlagValues<typeof queryFlags>;
 
-function queryConfig(values: Values, startedAtMs: number): QueryConfig {
-  const endpoints = endpointConfig(values);
+/** `more` are endpoints besides those of the flags. */
+export function queryConfig(
+  values: Values,
+  startedAtMs: number,
+  more: readonly string[] = [],
+): QueryConfig {
+  const endpoints = endpointConfig(values, more);
   const selector = selectorOf(values);
   const tsdbSelector = (labelSets: readonly Labels[]) =>
     labelSets.filter((set) => selector!(set) !== undefined);
@@ -254,11 +264,11 @@ function memoryThereIs(): number {
   return constrained > 0 && constrained < 2 ** 50 ? constrained : freemem();
 }
 
-function endpointConfig(values: Values): EndpointConfig {
+function endpointConfig(values: Values, more: readonly string[]): EndpointConfig {
   const source = configSource(values['endpoint.sd-config'], values['endpoint.sd-config-file']);
   const file = source === undefined ? undefined : readConfig(source);
   return parseEndpointConfig(file?.source ?? '--endpoint', file?.text ?? '{}', {
-    endpoints: values.endpoint,
+    endpoints: [...values.endpoint, ...more],
     groups: values['endpoint-group'],
     strict: values['endpoint-strict'],
     strictGroups: values['endpoint-group-strict'],

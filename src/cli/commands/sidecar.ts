@@ -17,7 +17,7 @@ import { configFlags, configSource, flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { bucketOf, grpcOf, httpOf } from './shared.ts';
 
-const flags = {
+export const sidecarFlags = {
   ...globalFlags,
   ...httpFlags,
   ...grpcFlags,
@@ -77,13 +77,13 @@ export const sidecarCommand = componentCommand(
   {
     name: 'sidecar',
     summary: 'Serves a Prometheus over StoreAPI and uploads its blocks.',
-    flags,
+    flags: sidecarFlags,
     planned: plannedServerFlags,
   },
   (values, runtime) => runSidecar(sidecarConfig(values), runtime),
 );
 
-function sidecarConfig(values: FlagValues<typeof flags>): SidecarConfig {
+export function sidecarConfig(values: FlagValues<typeof sidecarFlags>): SidecarConfig {
   const bucket = configSource(values['objstore.config'], values['objstore.config-file']);
   const client = configSource(
     values['prometheus.http-client'],
@@ -120,7 +120,7 @@ function sidecarConfig(values: FlagValues<typeof flags>): SidecarConfig {
   };
 }
 
-function uploadOf(values: FlagValues<typeof flags>) {
+function uploadOf(values: FlagValues<typeof sidecarFlags>) {
   return {
     tsdbPath: values['tsdb.path'],
     metaFileName: values['shipper.meta-file-name'],

@@ -14,7 +14,7 @@ import { configFlags, configSource, flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
 
-const flags = {
+export const storeFlags = {
   ...globalFlags,
   ...httpFlags,
   ...grpcFlags,
@@ -79,7 +79,7 @@ const flags = {
 };
 
 /** Flags of Thanos's store gateway that come later. */
-const planned = [
+export const plannedStoreFlags = [
   ...plannedServerFlags,
   'index-cache.config',
   'index-cache.config-file',
@@ -104,11 +104,16 @@ const planned = [
 ];
 
 export const storeCommand = componentCommand(
-  { name: 'store', summary: 'Serves the blocks in a bucket over StoreAPI.', flags, planned },
+  {
+    name: 'store',
+    summary: 'Serves the blocks in a bucket over StoreAPI.',
+    flags: storeFlags,
+    planned: plannedStoreFlags,
+  },
   (values, runtime) => runStore(storeConfig(values), runtime),
 );
 
-function storeConfig(values: FlagValues<typeof flags>): StoreConfig {
+export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig {
   const source = configSource(values['objstore.config'], values['objstore.config-file']);
   if (source === undefined) {
     throw new BadInputError(
