@@ -13,20 +13,33 @@ const native = await import('@node-rs/crc32').then(
 const tables = buildTables();
 
 /**
- * CRC-32C (Castagnoli) of `bytes`, as an unsigned 32-bit number. Give the checksum of what came
- * before as `previous` to go on with it.
+ * CRC-32C (Castagnoli) of `bytes`, or of `[start, end)` of them, as an unsigned 32-bit number. Give the
+ * checksum of what came before as `previous` to go on with it.
  * RFC 3720, appendix B.4.
  */
-export function crc32c(bytes: Uint8Array, previous = 0): number {
-  if (native !== undefined && bytes.length >= NATIVE_FROM_BYTES) return native(bytes, previous);
-  return crc32cPortable(bytes, previous);
+export function crc32c(
+  bytes: Uint8Array,
+  previous = 0,
+  start = 0,
+  end: number = bytes.length,
+): number {
+  if (native === undefined || end - start < NATIVE_FROM_BYTES) {
+    return crc32cPortable(bytes, previous, start, end);
+  }
+  const whole = start === 0 && end === bytes.length;
+  return native(whole ? bytes : bytes.subarray(start, end), previous);
 }
 
 /** The same in plain TypeScript: eight bytes a step through eight tables ("slicing by 8"). */
-export function crc32cPortable(bytes: Uint8Array, previous = 0): number {
+export function crc32cPortable(
+  bytes: Uint8Array,
+  previous = 0,
+  start = 0,
+  end: number = bytes.length,
+): number {
   let crc = ~previous;
-  let at = 0;
-  for (const end = bytes.length - 8; at <= end; at += 8) {
+  let at = start;
+  for (const last = end - 8; at <= last; at += 8) {
     crc ^= bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
     crc =
       tables[0x700 + (crc & 0xff)]! ^
@@ -38,7 +51,7 @@ export function crc32cPortable(bytes: Uint8Array, previous = 0): number {
       tables[0x100 + bytes[at + 6]!]! ^
       tables[bytes[at + 7]!]!;
   }
-  for (; at < bytes.length; at++) crc = tables[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8);
+  for (; at < end; at++) crc = tables[(crc ^ bytes[at]!) & 0xff]! ^ (crc >>> 8);
   return ~crc >>> 0;
 }
 

@@ -7,10 +7,21 @@ import type { AggregateChunk, EncodedChunk, StoreSeries } from './store.ts';
  */
 export function combineSeries(pieces: readonly StoreSeries[]): StoreSeries {
   if (pieces.length === 1) return pieces[0]!;
-  const all = pieces.flatMap(({ chunks }) => chunks).sort(compareChunks);
+  const all: AggregateChunk[] = [];
+  for (const piece of pieces) for (const chunk of piece.chunks) all.push(chunk);
+  if (follow(all)) return { labels: pieces[0]!.labels, chunks: all };
+  all.sort(compareChunks);
   const chunks: AggregateChunk[] = [];
   for (const chunk of all) if (!isHeld(chunks, chunk)) chunks.push(chunk);
   return { labels: pieces[0]!.labels, chunks };
+}
+
+/** Whether each chunk begins after the one before it has begun, so that no two can be the same. */
+function follow(chunks: readonly AggregateChunk[]): boolean {
+  for (let i = 1; i < chunks.length; i++) {
+    if (chunks[i]!.mint <= chunks[i - 1]!.mint) return false;
+  }
+  return true;
 }
 
 /** By time, then by content, so that the result does not depend on who answered first. */

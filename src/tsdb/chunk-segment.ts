@@ -77,15 +77,19 @@ export function readChunkRecord(
 ): ChunkRecord {
   const reader = new ByteReader(bytes, offset, where, base);
   const length = reader.uvarint32();
-  const body = reader.bytes(1 + length);
+  const start = reader.offset;
+  const end = start + 1 + length;
+  reader.skip(1 + length);
   const want = reader.uint32();
-  const got = crc32c(body);
+  const got = crc32c(bytes, 0, start, end);
   if (got !== want) {
     throw new CorruptionError(
       `${where} at offset ${base + offset}: crc32c of a chunk is ${hex(got)}, the record says ${hex(want)}`,
     );
   }
-  return { encoding: body[0]!, data: body.subarray(1), sizeBytes: reader.offset - offset };
+  // No `subarray`: it looks up the species of the array, which takes longer than all else here.
+  const data = new Uint8Array(bytes.buffer, bytes.byteOffset + start + 1, length);
+  return { encoding: bytes[start]!, data, sizeBytes: reader.offset - offset };
 }
 
 /** The size of the whole record at `offset`, or `undefined` if `bytes` end before its length does. */

@@ -33,7 +33,7 @@ interface FoundSeries {
 }
 
 /** About how many bytes of chunks are in memory at once for one block of one request. */
-const BATCH_BYTES = 8 * 1024 * 1024;
+const BATCH_BYTES = 1024 * 1024;
 const BATCH_SERIES = 5000;
 
 /** One block in the bucket, read by range. Holds its index-header; everything else is read when asked for. */
@@ -130,15 +130,13 @@ export class BucketBlock {
     signal: AbortSignal,
   ): Promise<StoreSeries[]> {
     if (query.skipChunks) return found.map(({ labels }) => ({ labels, chunks: [] }));
-    const wanted = found.flatMap(({ chunks }) => chunks);
-    limiter.addChunks(wanted.length);
-    const loaded = await this.#chunks.load(wanted, query.aggregates, limiter, signal);
-    let next = 0;
-    return found.map(({ labels, chunks }) => {
-      const own = loaded.slice(next, next + chunks.length);
-      next += chunks.length;
-      return { labels, chunks: own.flat() };
-    });
+    const loaded = await this.#chunks.load(
+      found.map(({ chunks }) => chunks),
+      query.aggregates,
+      limiter,
+      signal,
+    );
+    return found.map(({ labels }, i) => ({ labels, chunks: loaded[i]! }));
   }
 }
 

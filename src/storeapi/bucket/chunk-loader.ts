@@ -2,13 +2,14 @@ import { readAggregateChunk } from '#/downsample/aggregate-chunk.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import { toWireChunks } from '#/tsdb/chunk-encoder.ts';
 import { ChunkEncoding } from '#/tsdb/chunk.ts';
-import type { EncodedChunk } from '#/tsdb/chunk.ts';
 import {
   MAX_RECORD_HEAD_BYTES,
   placeOf,
   readChunkRecord,
+  recordSize,
   segmentFileName,
 } from '#/tsdb/chunk-segment.ts';
+import type { ChunkRecord } from '#/tsdb/chunk-segment.ts';
 import type { ChunkMeta } from '#/tsdb/index.ts';
 import type { Aggregate, AggregateChunk } from '../store.ts';
 import type { BlockSource } from './block-source.ts';
@@ -16,14 +17,13 @@ import { coalesce } from './ranges.ts';
 import type { CoalescedRead } from './ranges.ts';
 import type { RequestLimiter } from './request-limiter.ts';
 
-/** What a chunk is taken to be long when nothing is known; the few that are longer are read again. */
+/** What a chunk is taken to be long while nothing is known. */
 const DEFAULT_CHUNK_BYTES = 16_000;
 /** Reads of one block that are under way at once. */
 const CONCURRENT_READS = 4;
 
-/** A wanted chunk and the range that surely begins it. */
+/** A wanted chunk and the range that probably holds it. */
 interface Wanted {
-  readonly chunk: ChunkMeta;
   /** Place among the chunks that were asked for. */
   readonly at: number;
   readonly segment: number;
@@ -31,52 +31,69 @@ interface Wanted {
   readonly end: number;
 }
 
+/** What the StoreAPI carries for a chunk of the index: nearly always one. */
+type Loaded = AggregateChunk | readonly AggregateChunk[];
+
 /** Reads chunks of one block: ranges of its segment files, joined where they are near. */
 export class ChunkLoader {
   readonly #source: BlockSource;
-  /** The longest chunk, as far as the block's metadata tells. */
-  readonly estimatedBytes: number;
+  /** The longest chunk, as far as the block's metadata or what was read of it tells. */
+  #longestBytes: number;
+  #readBytes = 0;
+  #readChunks = 0;
 
   constructor(source: BlockSource) {
     this.#source = source;
     const known = source.meta.thanos?.indexStats.chunkMaxSize ?? 0;
-    this.estimatedBytes = known > 0 ? Math.min(known, DEFAULT_CHUNK_BYTES) : DEFAULT_CHUNK_BYTES;
+    this.#longestBytes = known > 0 ? Math.min(known, DEFAULT_CHUNK_BYTES) : DEFAULT_CHUNK_BYTES;
+  }
+
+  /** About how many bytes a chunk has; the longest there is while none was read. */
+  get estimatedBytes(): number {
+    return this.#readChunks === 0 ? this.#longestBytes : this.#readBytes / this.#readChunks;
   }
 
   /**
-   * The chunks, each as the StoreAPI carries it: raw, or the wanted aggregates of a downsampled one.
-   * A chunk of an encoding that peers may not know becomes one or more of an older one.
+   * The chunks of each series, as the StoreAPI carries them: raw, or the wanted aggregates of a
+   * downsampled one. A chunk of an encoding that peers may not know becomes one or more of an older one.
    */
   async load(
-    chunks: readonly ChunkMeta[],
+    series: readonly (readonly ChunkMeta[])[],
     aggregates: readonly Aggregate[],
     limiter: RequestLimiter,
     signal: AbortSignal,
   ): Promise<AggregateChunk[][]> {
-    const wanted = chunks
-      .map((chunk, at) => this.#place(chunk, at))
-      .sort((a, b) => a.segment - b.segment || a.start - b.start);
-    const loaded: AggregateChunk[][] = Array.from({ length: chunks.length }, () => []);
-    const reads = segments(wanted).flatMap((ofSegment) =>
+    const chunks = series.flat();
+    limiter.addChunks(chunks.length);
+    const loaded = Array.from<Loaded>({ length: chunks.length });
+    const reads = segments(this.#places(chunks)).flatMap((ofSegment) =>
       coalesce(ofSegment).map((read) => ({ read, wanted: ofSegment.slice(read.from, read.to) })),
     );
     for (let i = 0; i < reads.length; i += CONCURRENT_READS) {
       const group = reads.slice(i, i + CONCURRENT_READS);
       await Promise.all(
-        group.map(async ({ read, wanted: covered }) => {
-          for (const [at, chunk] of await this.#read(read, covered, limiter, signal)) {
-            loaded[at] = toAggregateChunks(chunks[at]!, chunk, aggregates);
-          }
-        }),
+        group.map(({ read, wanted }) =>
+          this.#read(read, wanted, limiter, signal, (at, record) => {
+            loaded[at] = toAggregateChunks(chunks[at]!, record, aggregates);
+          }),
+        ),
       );
     }
-    return loaded;
+    return perSeries(series, loaded);
   }
 
-  #place(chunk: ChunkMeta, at: number): Wanted {
-    const { segment, offset } = placeOf(chunk.ref);
-    const end = offset + this.estimatedBytes + MAX_RECORD_HEAD_BYTES + 4;
-    return { chunk, at, segment, start: offset, end };
+  /** Where the chunks are, in the order of the files. */
+  #places(chunks: readonly ChunkMeta[]): Wanted[] {
+    const longest = this.#longestBytes + MAX_RECORD_HEAD_BYTES + 4;
+    let last = -1;
+    let sorted = true;
+    const wanted = chunks.map(({ ref }, at) => {
+      sorted &&= last < ref;
+      last = ref;
+      const { segment, offset } = placeOf(ref);
+      return { at, segment, start: offset, end: offset + longest };
+    });
+    return sorted ? wanted : wanted.sort((a, b) => a.segment - b.segment || a.start - b.start);
   }
 
   async #read(
@@ -84,17 +101,32 @@ export class ChunkLoader {
     wanted: readonly Wanted[],
     limiter: RequestLimiter,
     signal: AbortSignal,
-  ): Promise<[at: number, chunk: EncodedChunk][]> {
-    const bytes = await this.#bytes(wanted[0]!.segment, read.start, read.end, limiter, signal);
-    const found = wanted.map(async ({ at, segment, start }): Promise<[number, EncodedChunk]> => {
-      const length = recordLength(bytes, start - read.start);
-      if (length === undefined || start - read.start + length <= bytes.length) {
-        return [at, readChunkRecord(bytes, start - read.start, this.#where(segment))];
-      }
-      const whole = await this.#bytes(segment, start, start + length, limiter, signal);
-      return [at, readChunkRecord(whole, 0, this.#where(segment))];
-    });
-    return Promise.all(found);
+    found: (at: number, record: ChunkRecord) => void,
+  ): Promise<void> {
+    const { segment } = wanted[0]!;
+    const where = `block ${this.#source.meta.ulid}: chunks/${segmentFileName(segment)}: chunk`;
+    const bytes = await this.#bytes(segment, read.start, read.end, limiter, signal);
+    const cut: Wanted[] = [];
+    for (const one of wanted) {
+      const offset = one.start - read.start;
+      const size = recordSize(bytes, offset);
+      if (size !== undefined && offset + size > bytes.length) cut.push(one);
+      else found(one.at, this.#learn(readChunkRecord(bytes, offset, where, read.start)));
+    }
+    for (const { at, start } of cut) {
+      const size = recordSize(bytes, start - read.start)!;
+      const whole = await this.#bytes(segment, start, start + size, limiter, signal);
+      found(at, this.#learn(readChunkRecord(whole, 0, where, start)));
+    }
+  }
+
+  /** The first chunk replaces what was taken for granted; later ones lift it where they are longer. */
+  #learn(record: ChunkRecord): ChunkRecord {
+    const roomy = record.sizeBytes * 2;
+    if (this.#readChunks === 0 || roomy > this.#longestBytes) this.#longestBytes = roomy;
+    this.#readBytes += record.sizeBytes;
+    this.#readChunks++;
+    return record;
   }
 
   async #bytes(
@@ -110,10 +142,23 @@ export class ChunkLoader {
     limiter.addBytes(bytes.length);
     return bytes;
   }
+}
 
-  #where(segment: number): string {
-    return `block ${this.#source.meta.ulid}: chunks/${segmentFileName(segment)}: chunk`;
-  }
+/** Hands the chunks back to the series that they belong to. */
+function perSeries(
+  series: readonly (readonly ChunkMeta[])[],
+  loaded: readonly Loaded[],
+): AggregateChunk[][] {
+  let next = 0;
+  return series.map(({ length }) => {
+    const own: AggregateChunk[] = [];
+    for (const end = next + length; next < end; next++) {
+      const one = loaded[next]!;
+      if ('mint' in one) own.push(one);
+      else own.push(...one);
+    }
+    return own;
+  });
 }
 
 /** Cuts the sorted list where the segment changes. */
@@ -122,22 +167,12 @@ function segments(wanted: readonly Wanted[]): Wanted[][] {
   return [...groups.values()];
 }
 
-/** The length of the record at `offset` with everything around its data; `undefined` if its beginning is cut off. */
-function recordLength(bytes: Uint8Array, offset: number): number | undefined {
-  let length = 0;
-  for (let i = 0; i < 5 && offset + i < bytes.length; i++) {
-    const byte = bytes[offset + i]!;
-    length += (byte & 0x7f) * 2 ** (7 * i);
-    if (byte < 0x80) return i + 1 + 1 + length + 4;
-  }
-  return undefined;
-}
-
 function toAggregateChunks(
   { mint, maxt }: ChunkMeta,
-  chunk: EncodedChunk,
+  chunk: ChunkRecord,
   aggregates: readonly Aggregate[],
-): AggregateChunk[] {
+): Loaded {
+  if (chunk.encoding === ChunkEncoding.Xor) return { mint, maxt, raw: chunk };
   if (chunk.encoding !== ChunkEncoding.Aggregate) {
     return toWireChunks({ ...chunk, mint, maxt }).map((wire) => ({
       mint: wire.mint,
@@ -154,5 +189,5 @@ function toAggregateChunks(
       throw new CorruptionError(`downsampled chunk at ${mint} has no ${aggregate}`);
     found[aggregate] = lane;
   }
-  return [found];
+  return found;
 }
