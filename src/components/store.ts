@@ -99,6 +99,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
     limits: config.limits,
     gate: new Gate(config.seriesConcurrency),
     timeRange: () => ({ mint: minTime(clock.now()), maxt: maxTime(clock.now()) }),
+    log,
     metrics,
   });
   const info = infoService({ component: 'store', store, isReady: () => probe.isReady });

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { systemClock } from '#/lib/clock.ts';
 import {
   BadInputError,
+  CorruptionError,
   LimitError,
   NotFoundError,
   UnavailableError,
@@ -144,6 +145,7 @@ test('errors arrive as the same class, with the address and the peer’s words',
     [new NotFoundError('gone'), NotFoundError, Status.NotFound],
     [new LimitError('too many'), LimitError, Status.ResourceExhausted],
     [new UnavailableError('later'), UnavailableError, Status.Unavailable],
+    [new CorruptionError('torn'), CorruptionError, Status.DataLoss],
     [new StatusError(Status.Aborted, 'no'), StatusError, Status.Aborted],
     [new TypeError('a bug'), StatusError, Status.Internal],
   ] as const;

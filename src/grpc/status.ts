@@ -1,5 +1,6 @@
 import {
   BadInputError,
+  CorruptionError,
   LimitError,
   NotFoundError,
   UnavailableError,
@@ -63,6 +64,7 @@ function codeOf(thrown: unknown): number {
   if (thrown instanceof NotFoundError) return Status.NotFound;
   if (thrown instanceof LimitError) return Status.ResourceExhausted;
   if (thrown instanceof UnavailableError) return Status.Unavailable;
+  if (thrown instanceof CorruptionError) return Status.DataLoss;
   if (thrown instanceof Error && thrown.name === 'AbortError') return Status.Canceled;
   if (thrown instanceof Error && thrown.name === 'TimeoutError') return Status.DeadlineExceeded;
   return Status.Internal;
@@ -85,6 +87,8 @@ export function errorOfStatus(code: number, message: string, where: string): Err
     case Status.Unavailable:
     case Status.DeadlineExceeded:
       return new UnavailableError(text, { cause });
+    case Status.DataLoss:
+      return new CorruptionError(text, { cause });
     default:
       return new StatusError(code, text, { cause });
   }

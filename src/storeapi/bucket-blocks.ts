@@ -77,6 +77,7 @@ export class BucketBlocks implements BlockGroups {
    */
   async sync(signal: AbortSignal): Promise<void> {
     const { metas, incomplete } = await this.#options.find(signal);
+    this.#headers.retryDamaged();
     const found = new Set(metas.map(({ ulid }) => ulid));
     const fresh = metas.filter(({ ulid }) => !this.#blocks.has(ulid));
     const gate = new Gate(this.#options.concurrency);

@@ -45,6 +45,10 @@ class Fixture {
   }
 
   async store(limits: Partial<RequestLimits> = {}, indexCache = this.cache): Promise<BucketStore> {
+    return (await this.open(limits, indexCache)).store;
+  }
+
+  async open(limits: Partial<RequestLimits>, indexCache: LruByteCache) {
     const metrics = new Metrics();
     const blocks = new BucketBlocks({
       find: () => Promise.resolve({ metas: this.metas, incomplete: false }),
@@ -59,13 +63,15 @@ class Fixture {
       metrics,
     });
     await blocks.sync(context.signal);
-    return new BucketStore({
+    const store = new BucketStore({
       blocks,
       limits: { series: 0, samples: 0, bytes: 0, ...limits },
       gate: new Gate(2),
       timeRange: () => ({ mint: 0, maxt: 1e15 }),
+      log: this.log,
       metrics,
     });
+    return { store, blocks };
   }
 
   async #writeBlock(ulid: string, hour: number, replica: string): Promise<BlockMeta> {
@@ -126,15 +132,50 @@ function request(overrides: Partial<SeriesRequest> = {}): SeriesRequest {
 }
 
 async function all(store: BucketStore, asked: SeriesRequest): Promise<StoreSeries[]> {
-  const found: StoreSeries[] = [];
-  for await (const batch of store.series(asked, context)) found.push(...batch.series);
-  return found;
+  return (await answer(store, asked)).series;
 }
+
+async function answer(
+  store: BucketStore,
+  asked: SeriesRequest,
+): Promise<{ series: StoreSeries[]; warnings: string[] }> {
+  const series: StoreSeries[] = [];
+  const warnings: string[] = [];
+  for await (const batch of store.series(asked, context)) {
+    series.push(...batch.series);
+    warnings.push(...batch.warnings);
+  }
+  return { series, warnings };
+}
+
+const noCache = () => new LruByteCache({ maxBytes: 1, maxItemBytes: 1 });
 
 function samplesOf({ chunks }: StoreSeries): [time: number, value: number][] {
   const samples = new SampleBuffer();
   for (const { raw } of chunks) decodeChunk(raw!, 0, 1e15, samples);
   return Array.from({ length: samples.length }, (_, i) => [samples.times[i]!, samples.values[i]!]);
+}
+
+/** What is answered is true, and complete but for one hour of one replica. */
+function assertOthersWhole(
+  found: readonly StoreSeries[],
+  want: readonly StoreSeries[],
+  replica: string,
+  hour: number,
+): void {
+  const foundOf = new Map(found.map((series) => [series.labels.key, samplesOf(series)]));
+  for (const series of want) {
+    const wanted = samplesOf(series);
+    const got = foundOf.get(series.labels.key) ?? [];
+    const isDamaged = series.labels.get('replica') === replica;
+    const must = wanted.filter(([time]) => !isDamaged || Math.floor(time / HOUR) !== hour);
+    const times = new Set(got.map(([time]) => time));
+    assert.deepEqual(
+      got,
+      wanted.filter(([time]) => times.has(time)),
+    );
+    assert.ok(must.every(([time]) => times.has(time)));
+  }
 }
 
 describe('a bucket store', () => {
@@ -230,15 +271,94 @@ describe('a bucket store', () => {
         const damaged = bytes.slice();
         damaged[at]! ^= 0x10;
         await fixture.bucket.upload(object, damaged);
-        const store = await fixture.store({}, new LruByteCache({ maxBytes: 1, maxItemBytes: 1 }));
-        const answer = await all(store, request()).catch((thrown: unknown) => thrown);
+        const store = await fixture.store({}, noCache());
+        const strict = request({ partialResponse: 'ABORT' });
+        const found = await all(store, strict).catch((thrown: unknown) => thrown);
         // What is not read cannot matter; what is read is either whole or refused.
-        if (answer instanceof CorruptionError) detected++;
-        else assert.deepEqual(answer, want, `byte ${at} of ${name}`);
+        if (!(found instanceof CorruptionError)) {
+          assert.deepEqual(found, want, `byte ${at} of ${name}`);
+          continue;
+        }
+        detected++;
+        const { series, warnings } = await answer(store, request());
+        assert.ok(
+          warnings.some((text) => text.startsWith(`block ${fixture.metas[0]!.ulid}: `)),
+          `byte ${at} of ${name}: ${warnings.join()}`,
+        );
+        assertOthersWhole(series, want, 'a', 0);
       }
       await fixture.bucket.upload(object, bytes);
     }
     assert.ok(detected > 60, `${detected} detected`);
+  });
+
+  test('leaves out no more than the damaged chunk', async () => {
+    const fixture = await Fixture.open();
+    const want = await all(await fixture.store(), request());
+    const ulid = fixture.metas[0]!.ulid;
+    const object = `${ulid}/chunks/000001`;
+    const bytes = (await fixture.bucket.read(object)).slice();
+    bytes[20]! ^= 1;
+    await fixture.bucket.upload(object, bytes);
+    const store = await fixture.store({}, noCache());
+    const { series, warnings } = await answer(store, request());
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0]!,
+      new RegExp(
+        `^block ${ulid}: chunks/000001: chunk at offset 8: crc32c of a chunk is 0x\\w+, the record says 0x\\w+$`,
+      ),
+    );
+    const chunks = (of: readonly StoreSeries[]) => of.flatMap((one) => one.chunks).length;
+    assert.equal(chunks(series), chunks(want) - 1);
+    assertOthersWhole(series, want, 'a', 0);
+  });
+
+  test('answers the other blocks when one is gone, or cannot be reached', async () => {
+    const fixture = await Fixture.open();
+    const want = await all(await fixture.store(), request());
+    const [block] = fixture.metas;
+    fixture.bucket.faults = (operation) =>
+      operation === `bucket.read ${block!.ulid}/index` ? 'refuse' : undefined;
+    const store = await fixture.store({}, noCache());
+    const broken = await answer(store, request());
+    assert.match(broken.warnings.join(), new RegExp(`^block ${block!.ulid}: injected fault`));
+    assertOthersWhole(broken.series, want, 'a', 0);
+    const names = await store.labelNames({ ...request() }, context);
+    assert.deepEqual(names.names, ['__name__', 'cluster', 'id', 'parity', 'replica']);
+    assert.equal(names.warnings.length, 1);
+    const strict = request({ partialResponse: 'ABORT' });
+    await assert.rejects(all(store, strict), /injected fault/);
+    await assert.rejects(store.labelNames(strict, context), /injected fault/);
+    fixture.bucket.faults = undefined;
+    await fixture.bucket.remove(`${block!.ulid}/chunks/000001`);
+    const torn = await answer(store, request());
+    assert.match(torn.warnings[0]!, /chunks\/000001 does not exist/);
+    assertOthersWhole(torn.series, want, 'a', 0);
+  });
+
+  test('leaves out a block whose index is damaged until the next sync', async () => {
+    const fixture = await Fixture.open();
+    const ulid = fixture.metas[0]!.ulid;
+    const whole = await fixture.bucket.read(`${ulid}/index`);
+    const want = await all(await fixture.store(), request());
+    await fixture.disk.remove(`/headers/${ulid}`);
+    await fixture.bucket.upload(`${ulid}/index`, whole.slice(0, whole.length / 2));
+    const { store, blocks } = await fixture.open({}, noCache());
+    const first = await answer(store, request());
+    assert.match(first.warnings.join(), new RegExp(`^block ${ulid}: index`));
+    assertOthersWhole(first.series, want, 'a', 0);
+    let reads = 0;
+    fixture.bucket.faults = (operation) => {
+      if (operation.includes(ulid)) reads++;
+      return undefined;
+    };
+    assert.deepEqual((await answer(store, request())).warnings, first.warnings);
+    assert.equal(reads, 0);
+    await fixture.bucket.upload(`${ulid}/index`, whole);
+    await blocks.sync(context.signal);
+    assert.deepEqual(await answer(store, request()), { series: want, warnings: [] });
+    assert.equal(fixture.log.lines.filter(({ level }) => level === 'warn').length, 3);
   });
 
   test('builds a damaged index-header anew', async () => {

@@ -1,16 +1,21 @@
+import { BadInputError, LimitError, messageOf } from '#/lib/errors.ts';
 import type { Gate } from '#/lib/gate.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
 import type { Labels } from '#/model/labels.ts';
 import { matchesAll } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
+import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { BlockQuery, BucketBlock } from './bucket/bucket-block.ts';
 import { selectBlocks } from './bucket/block-selection.ts';
+import { Losses } from './bucket/losses.ts';
+import type { BlockReading } from './bucket/losses.ts';
 import { mergeStreams } from './bucket/merge-streams.ts';
 import { RequestLimiter } from './bucket/request-limiter.ts';
 import type { RequestLimits } from './bucket/request-limiter.ts';
 import { labelCompleter, matchExternalLabels } from './external-labels.ts';
 import { shardFilter } from './shard.ts';
+import { PartialResponse } from './store.ts';
 import type {
   LabelNamesRequest,
   LabelValuesRequest,
@@ -43,13 +48,19 @@ export interface BucketStoreOptions {
   readonly gate: Gate;
   /** Closed range that is served, in milliseconds; it may move with the clock. */
   readonly timeRange: () => { readonly mint: number; readonly maxt: number };
+  readonly log: Log;
   readonly metrics: Metrics;
 }
 
-/** Serves the blocks in a bucket. One block that cannot be read fails the call: the caller decides what that means. */
+/**
+ * Serves the blocks in a bucket. Under WARN a chunk, series or block that cannot be read is a warning
+ * that names it, and everything else is answered; under ABORT it fails the call. A limit, and the
+ * caller's own abort, always do.
+ */
 export class BucketStore implements Store {
   readonly #options: BucketStoreOptions;
   readonly #blocksQueried;
+  readonly #lostBlocks;
 
   constructor(options: BucketStoreOptions) {
     this.#options = options;
@@ -57,6 +68,10 @@ export class BucketStore implements Store {
       name: 'thanos_bucket_store_series_blocks_queried',
       help: 'Blocks that a Series call read.',
       buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+    });
+    this.#lostBlocks = options.metrics.counter({
+      name: 'hindsight_bucket_store_block_read_failures_total',
+      help: 'Blocks that a request read in part or not at all, since something failed.',
     });
   }
 
@@ -77,59 +92,112 @@ export class BucketStore implements Store {
     };
   }
 
-  async *series(
-    request: SeriesRequest,
-    { signal }: StoreContext,
-  ): AsyncGenerator<SeriesBatch, void> {
-    const { gate, limits } = this.#options;
-    using _place = await gate.enter(signal);
-    const limiter = new RequestLimiter(limits);
+  async *series(request: SeriesRequest, context: StoreContext): AsyncGenerator<SeriesBatch, void> {
+    using _place = await this.#options.gate.enter(context.signal);
+    const call = this.#call(request, context);
     const streams = this.#selected(request, request.maxResolutionMs).map(({ block, query }) =>
-      block.series({ ...query, ...seriesWishes(request) }, limiter, signal),
+      this.#blockSeries(block, { ...query, ...seriesWishes(request) }, call),
     );
     this.#blocksQueried.observe(streams.length);
     yield* limited(mergeStreams(streams), request.limit);
   }
 
-  async labelNames(request: LabelNamesRequest, { signal }: StoreContext): Promise<StoreNames> {
-    const limiter = new RequestLimiter(this.#options.limits);
-    const selected = this.#selected(request);
-    const found = await Promise.all(
-      selected.map(async ({ block, query }) => {
-        const names = await block.labelNames(query, limiter, signal);
-        // External labels belong to every series, so they are there when any series is.
-        return names.length === 0
-          ? []
-          : [...names, ...Array.from(block.labels, ({ name }) => name)];
-      }),
-    );
+  async labelNames(request: LabelNamesRequest, context: StoreContext): Promise<StoreNames> {
     const replicaLabels = new Set(request.withoutReplicaLabels);
-    const names = found.flat().filter((name) => !replicaLabels.has(name));
-    return namesOf(names, request.limit, selected);
+    return this.#names(request, context, async ({ block, query }, reading) => {
+      const names = await block.labelNames(query, reading);
+      // External labels belong to every series, so they are there when any series is.
+      if (names.length > 0) for (const { name } of block.labels) names.push(name);
+      return names.filter((name) => !replicaLabels.has(name));
+    });
   }
 
-  async labelValues(request: LabelValuesRequest, { signal }: StoreContext): Promise<StoreNames> {
+  async labelValues(request: LabelValuesRequest, context: StoreContext): Promise<StoreNames> {
     if (request.withoutReplicaLabels.includes(request.label)) return { names: [], warnings: [] };
-    const limiter = new RequestLimiter(this.#options.limits);
+    return this.#names(request, context, async ({ block, query }, reading) => {
+      const external = block.labels.get(request.label);
+      if (external === '') return block.labelValues(request.label, query, reading);
+      const hasSeries =
+        query.matchers.length === 0 ||
+        (await block.labelNames({ ...query, limit: 1 }, reading)).length > 0;
+      return hasSeries ? [external] : [];
+    });
+  }
+
+  /** What `read` finds in each of the blocks, together. */
+  async #names(
+    request: LabelNamesRequest,
+    context: StoreContext,
+    read: (selected: Selected, reading: BlockReading) => Promise<readonly string[]>,
+  ): Promise<StoreNames> {
+    const call = this.#call(request, context);
+    const warnings: string[] = [];
+    const names = new Set<string>();
     const selected = this.#selected(request);
-    const found = await Promise.all(
-      selected.map(async ({ block, query }) => {
-        const external = block.labels.get(request.label);
-        if (external === '') return block.labelValues(request.label, query, limiter, signal);
-        const hasSeries =
-          query.matchers.length === 0 ||
-          (await block.labelNames({ ...query, limit: 1 }, limiter, signal)).length > 0;
-        return hasSeries ? [external] : [];
-      }),
-    );
-    return namesOf(found.flat(), request.limit, selected);
+    const readOne = async (one: Selected) => {
+      const reading = readingOf(one.block, call);
+      try {
+        for (const name of await read(one, reading)) names.add(name);
+        warnings.push(...reading.losses.takeLast());
+        this.#noteLosses(one.block, reading);
+      } catch (thrown) {
+        warnings.push(this.#lost(one.block, thrown, call));
+      }
+    };
+    await Promise.all(selected.map(readOne));
+    const sorted = [...names].sort(compareUtf8);
+    return {
+      names: request.limit > 0 ? sorted.slice(0, request.limit) : sorted,
+      warnings,
+      queriedBlocks: selected.map(({ block }) => block.meta.ulid),
+    };
+  }
+
+  #call({ partialResponse }: LabelNamesRequest | SeriesRequest, { signal }: StoreContext): Call {
+    return { partialResponse, signal, limiter: new RequestLimiter(this.#options.limits) };
+  }
+
+  async *#blockSeries(
+    block: BucketBlock,
+    query: BlockQuery,
+    call: Call,
+  ): AsyncGenerator<SeriesBatch, void> {
+    const reading = readingOf(block, call);
+    try {
+      yield* block.series(query, reading);
+      this.#noteLosses(block, reading);
+    } catch (thrown) {
+      yield { series: [], warnings: [...reading.losses.take(), this.#lost(block, thrown, call)] };
+    }
+  }
+
+  /** The warning for a block of which nothing more can be read. @throws what must fail the call. */
+  #lost(block: BucketBlock, thrown: unknown, { partialResponse, signal }: Call): string {
+    signal.throwIfAborted();
+    const isOurs = thrown instanceof LimitError || thrown instanceof BadInputError;
+    if (isOurs || partialResponse === PartialResponse.Abort) throw thrown;
+    this.#lostBlocks.inc();
+    this.#options.log.warn('block cannot be read; the other blocks are answered', {
+      block: block.meta.ulid,
+      err: thrown,
+    });
+    const name = `block ${block.meta.ulid}`;
+    const text = messageOf(thrown);
+    return text.startsWith(name) ? text : `${name}: ${text}`;
+  }
+
+  #noteLosses(block: BucketBlock, { losses }: BlockReading): void {
+    if (losses.count === 0) return;
+    this.#lostBlocks.inc();
+    this.#options.log.warn('block is damaged; the rest of it is answered', {
+      block: block.meta.ulid,
+      parts: losses.count,
+      err: losses.first,
+    });
   }
 
   /** The blocks that a request is about, each with what it asks of the block. */
-  #selected(
-    request: LabelNamesRequest | SeriesRequest,
-    maxResolutionMs?: number,
-  ): { block: BucketBlock; query: BlockQuery }[] {
+  #selected(request: LabelNamesRequest | SeriesRequest, maxResolutionMs?: number): Selected[] {
     const served = this.#options.timeRange();
     const mint = Math.max(request.mint, served.mint);
     const maxt = Math.min(request.maxt, served.maxt);
@@ -157,6 +225,23 @@ export class BucketStore implements Store {
   }
 }
 
+/** A block that a request is about, and what it asks of it. */
+interface Selected {
+  readonly block: BucketBlock;
+  readonly query: BlockQuery;
+}
+
+/** What all blocks of one request have in common. */
+interface Call {
+  readonly partialResponse: PartialResponse;
+  readonly limiter: RequestLimiter;
+  readonly signal: AbortSignal;
+}
+
+function readingOf(block: BucketBlock, { limiter, partialResponse, signal }: Call): BlockReading {
+  return { limiter, signal, losses: new Losses(partialResponse, block.meta.ulid) };
+}
+
 function seriesWishes(
   request: SeriesRequest,
 ): Pick<BlockQuery, 'aggregates' | 'skipChunks' | 'shard'> {
@@ -179,19 +264,6 @@ async function* limited(
     left -= batch.series.length;
     if (left <= 0) return;
   }
-}
-
-function namesOf(
-  names: readonly string[],
-  limit: number,
-  selected: readonly { readonly block: BucketBlock }[],
-): StoreNames {
-  const sorted = [...new Set(names)].sort(compareUtf8);
-  return {
-    names: limit > 0 ? sorted.slice(0, limit) : sorted,
-    warnings: [],
-    queriedBlocks: selected.map(({ block }) => block.meta.ulid),
-  };
 }
 
 /** One entry for each stretch of time that the group's blocks cover without a hole. */

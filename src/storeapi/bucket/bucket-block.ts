@@ -1,4 +1,3 @@
-import { CorruptionError } from '#/lib/errors.ts';
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
@@ -9,7 +8,7 @@ import type { Aggregate, SeriesBatch, StoreSeries } from '../store.ts';
 import { ChunkLoader } from './chunk-loader.ts';
 import { IndexLoader } from './index-loader.ts';
 import type { BlockSource } from './block-source.ts';
-import type { RequestLimiter } from './request-limiter.ts';
+import type { BlockReading } from './losses.ts';
 
 /** What a request wants of one block, its external labels and all-block matters settled. */
 export interface BlockQuery {
@@ -64,59 +63,46 @@ export class BucketBlock {
 
   /**
    * The block's series for a query in label order, in batches whose chunks fit in memory together.
-   * Labels are found and sorted first, since completing them can change their order.
+   * Labels are found and sorted first, since completing them can change their order. What is lost
+   * comes as warnings.
    */
-  async *series(
-    query: BlockQuery,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
-  ): AsyncGenerator<SeriesBatch, void> {
-    const found = await this.#find(query, limiter, signal);
+  async *series(query: BlockQuery, reading: BlockReading): AsyncGenerator<SeriesBatch, void> {
+    const found = await this.#find(query, reading);
     for (const batch of batches(found, query.skipChunks, this.#chunks.estimatedBytes)) {
-      yield { series: await this.#load(batch, query, limiter, signal), warnings: [] };
+      const series = await this.#load(batch, query, reading);
+      yield { series, warnings: reading.losses.take() };
     }
+    const warnings = reading.losses.takeLast();
+    if (warnings.length > 0) yield { series: [], warnings };
   }
 
   /** Names of the labels that the block's matching series have, external ones left out. */
-  async labelNames(
-    query: BlockQuery,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
-  ): Promise<string[]> {
-    if (query.matchers.length === 0) return this.#index.labelNames(signal);
+  async labelNames(query: BlockQuery, reading: BlockReading): Promise<string[]> {
+    if (query.matchers.length === 0) return this.#index.labelNames(reading.signal);
     const names = new Set<string>();
-    for (const { labels } of await this.#find(query, limiter, signal)) {
+    for (const { labels } of await this.#find(query, reading)) {
       for (const { name } of labels) names.add(name);
     }
     return [...names];
   }
 
   /** The values of a label that is not external. */
-  async labelValues(
-    name: string,
-    query: BlockQuery,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
-  ): Promise<string[]> {
-    if (query.matchers.length === 0) return this.#index.labelValues(name, signal);
+  async labelValues(name: string, query: BlockQuery, reading: BlockReading): Promise<string[]> {
+    if (query.matchers.length === 0) return this.#index.labelValues(name, reading.signal);
     const values = new Set<string>();
-    for (const { labels } of await this.#find(query, limiter, signal)) values.add(labels.get(name));
+    for (const { labels } of await this.#find(query, reading)) values.add(labels.get(name));
     values.delete('');
     return [...values];
   }
 
-  async #find(
-    query: BlockQuery,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
-  ): Promise<FoundSeries[]> {
+  async #find(query: BlockQuery, reading: BlockReading): Promise<FoundSeries[]> {
     const found: FoundSeries[] = [];
-    await this.#index.forEachSeries(query.matchers, limiter, signal, (entry, symbols) => {
+    await this.#index.forEachSeries(query.matchers, reading, (entry, symbols) => {
       const chunks = entry.chunksIn(query.mint, query.maxt);
       if (chunks.length === 0) return true;
       const labels = query.complete(symbols());
       if (!query.shard(labels)) return true;
-      limiter.addSeries(1);
+      reading.limiter.addSeries(1);
       found.push({ labels, chunks });
       return query.limit === 0 || found.length < query.limit;
     });
@@ -126,17 +112,14 @@ export class BucketBlock {
   async #load(
     found: readonly FoundSeries[],
     query: BlockQuery,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    reading: BlockReading,
   ): Promise<StoreSeries[]> {
     if (query.skipChunks) return found.map(({ labels }) => ({ labels, chunks: [] }));
-    const loaded = await this.#chunks.load(
-      found.map(({ chunks }) => chunks),
-      query.aggregates,
-      limiter,
-      signal,
-    );
-    return found.map(({ labels }, i) => ({ labels, chunks: loaded[i]! }));
+    const wanted = found.map(({ chunks }) => chunks);
+    const loaded = await this.#chunks.load(wanted, query.aggregates, reading);
+    const series = found.map(({ labels }, i) => ({ labels, chunks: loaded[i]! }));
+    // A series none of whose chunks could be read has nothing to show.
+    return reading.losses.count === 0 ? series : series.filter(({ chunks }) => chunks.length > 0);
   }
 }
 
@@ -155,10 +138,4 @@ function* batches(
     from = i + 1;
     bytes = 0;
   }
-}
-
-/** Names the block in the message of what was found damaged in it. */
-export function inBlock(meta: BlockMeta, thrown: unknown): unknown {
-  if (!(thrown instanceof CorruptionError)) return thrown;
-  return new CorruptionError(`block ${meta.ulid}: ${thrown.message}`, { cause: thrown });
 }

@@ -1,5 +1,5 @@
 import { readAggregateChunk } from '#/downsample/aggregate-chunk.ts';
-import { CorruptionError } from '#/lib/errors.ts';
+import { CorruptionError, messageOf } from '#/lib/errors.ts';
 import { toWireChunks } from '#/tsdb/chunk-encoder.ts';
 import { ChunkEncoding } from '#/tsdb/chunk.ts';
 import {
@@ -13,12 +13,14 @@ import type { ChunkRecord } from '#/tsdb/chunk-segment.ts';
 import type { ChunkMeta } from '#/tsdb/index.ts';
 import type { Aggregate, AggregateChunk } from '../store.ts';
 import type { BlockSource } from './block-source.ts';
+import type { BlockReading } from './losses.ts';
 import { coalesce } from './ranges.ts';
 import type { CoalescedRead } from './ranges.ts';
-import type { RequestLimiter } from './request-limiter.ts';
 
 /** What a chunk is taken to be long while nothing is known. */
 const DEFAULT_CHUNK_BYTES = 16_000;
+/** No chunk is longer: a length above it is a damaged one, and must not cost the memory that it says. */
+const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
 /** Reads of one block that are under way at once. */
 const CONCURRENT_READS = 4;
 
@@ -55,17 +57,17 @@ export class ChunkLoader {
 
   /**
    * The chunks of each series, as the StoreAPI carries them: raw, or the wanted aggregates of a
-   * downsampled one. A chunk of an encoding that peers may not know becomes one or more of an older one.
+   * downsampled one. A chunk of an encoding that peers may not know becomes one or more of an older one;
+   * a damaged one is a loss, and none.
    */
   async load(
     series: readonly (readonly ChunkMeta[])[],
     aggregates: readonly Aggregate[],
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    reading: BlockReading,
   ): Promise<AggregateChunk[][]> {
     const chunks = series.flat();
-    limiter.addChunks(chunks.length);
-    const loaded = Array.from<Loaded>({ length: chunks.length });
+    reading.limiter.addChunks(chunks.length);
+    const loaded = Array.from<Loaded | undefined>({ length: chunks.length });
     const reads = segments(this.#places(chunks)).flatMap((ofSegment) =>
       coalesce(ofSegment).map((read) => ({ read, wanted: ofSegment.slice(read.from, read.to) })),
     );
@@ -73,9 +75,11 @@ export class ChunkLoader {
       const group = reads.slice(i, i + CONCURRENT_READS);
       await Promise.all(
         group.map(({ read, wanted }) =>
-          this.#read(read, wanted, limiter, signal, (at, record) => {
-            loaded[at] = toAggregateChunks(chunks[at]!, record, aggregates);
-          }),
+          reading.losses.attempt(() =>
+            this.#read(read, wanted, reading, (at, record) => {
+              loaded[at] = toAggregateChunks(chunks[at]!, record, aggregates);
+            }),
+          ),
         ),
       );
     }
@@ -96,27 +100,34 @@ export class ChunkLoader {
     return sorted ? wanted : wanted.sort((a, b) => a.segment - b.segment || a.start - b.start);
   }
 
+  /** Hands every chunk of one read to `found`; what is wrong with one of them is a loss of that one. */
   async #read(
     read: CoalescedRead,
     wanted: readonly Wanted[],
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    reading: BlockReading,
     found: (at: number, record: ChunkRecord) => void,
   ): Promise<void> {
     const { segment } = wanted[0]!;
     const where = `block ${this.#source.meta.ulid}: chunks/${segmentFileName(segment)}: chunk`;
-    const bytes = await this.#bytes(segment, read.start, read.end, limiter, signal);
+    const bytes = await this.#bytes(segment, read.start, read.end, reading);
+    const take = ({ at, start }: Wanted, from: Uint8Array, base: number) => {
+      try {
+        found(at, this.#learn(readChunkRecord(from, start - base, where, base)));
+      } catch (thrown) {
+        reading.losses.add(inPlace(thrown, `${where} at offset ${start}`));
+      }
+    };
     const cut: Wanted[] = [];
     for (const one of wanted) {
       const offset = one.start - read.start;
       const size = recordSize(bytes, offset);
       if (size !== undefined && offset + size > bytes.length) cut.push(one);
-      else found(one.at, this.#learn(readChunkRecord(bytes, offset, where, read.start)));
+      else take(one, bytes, read.start);
     }
-    for (const { at, start } of cut) {
-      const size = recordSize(bytes, start - read.start)!;
-      const whole = await this.#bytes(segment, start, start + size, limiter, signal);
-      found(at, this.#learn(readChunkRecord(whole, 0, where, start)));
+    for (const one of cut) {
+      const size = recordSize(bytes, one.start - read.start)!;
+      const end = one.start + Math.min(size, MAX_CHUNK_BYTES);
+      take(one, await this.#bytes(segment, one.start, end, reading), one.start);
     }
   }
 
@@ -133,8 +144,7 @@ export class ChunkLoader {
     segment: number,
     start: number,
     end: number,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    { limiter, signal }: BlockReading,
   ): Promise<Uint8Array> {
     const { bucket, meta } = this.#source;
     const name = `${meta.ulid}/chunks/${segmentFileName(segment)}`;
@@ -147,18 +157,25 @@ export class ChunkLoader {
 /** Hands the chunks back to the series that they belong to. */
 function perSeries(
   series: readonly (readonly ChunkMeta[])[],
-  loaded: readonly Loaded[],
+  loaded: readonly (Loaded | undefined)[],
 ): AggregateChunk[][] {
   let next = 0;
   return series.map(({ length }) => {
     const own: AggregateChunk[] = [];
     for (const end = next + length; next < end; next++) {
-      const one = loaded[next]!;
+      const one = loaded[next];
+      if (one === undefined) continue;
       if ('mint' in one) own.push(one);
       else own.push(...one);
     }
     return own;
   });
+}
+
+/** Adds the place to the message of damage that does not know it. */
+function inPlace(thrown: unknown, place: string): unknown {
+  if (!(thrown instanceof CorruptionError) || thrown.message.startsWith(place)) return thrown;
+  return new CorruptionError(`${place}: ${messageOf(thrown)}`, { cause: thrown });
 }
 
 /** Cuts the sorted list where the segment changes. */

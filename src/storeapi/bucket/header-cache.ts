@@ -6,6 +6,7 @@ import { untilAborted } from '#/lib/until-aborted.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import type { RangeReader } from '#/storage/range-reader.ts';
 import type { Log } from '#/telemetry/logger.ts';
+import type { Metrics } from '#/telemetry/metrics.ts';
 import { INDEX_FILENAME } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { INDEX_HEADER_FILENAME, IndexHeader, buildIndexHeader } from '#/tsdb/index-header.ts';
@@ -18,23 +19,32 @@ export interface HeaderCacheOptions {
   /** Bound of the opened headers, in bytes; at least one is kept. */
   readonly maxBytes: number;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 /**
  * The index-headers of the bucket's blocks: built from the bucket when first needed, kept on the disk,
- * opened into memory while they are used, and the ones used longest ago let go.
+ * opened into memory while they are used, and the ones used longest ago let go. An index that is
+ * damaged is not read again for every request, but after `retryDamaged`.
  */
 export class HeaderCache {
   readonly #options: HeaderCacheOptions;
   readonly #opened: LRUCache<string, IndexHeader>;
   /** Headers being opened; everybody who wants one waits for the same work. */
   readonly #opening = new Map<string, Promise<IndexHeader>>();
+  /** Why indexes have no header: they are damaged, and reading them again would give the same. */
+  readonly #damaged = new Map<string, Error>();
+  readonly #failures;
 
   constructor(options: HeaderCacheOptions) {
     this.#options = options;
     this.#opened = new LRUCache({
       maxSize: options.maxBytes,
       sizeCalculation: ({ sizeBytes }) => Math.min(sizeBytes, options.maxBytes),
+    });
+    this.#failures = options.metrics.counter({
+      name: 'thanos_bucket_store_indexheader_lazy_load_failed_total',
+      help: 'Index-headers that could not be opened or built.',
     });
   }
 
@@ -46,6 +56,8 @@ export class HeaderCache {
   get(meta: BlockMeta, signal: AbortSignal): Promise<IndexHeader> {
     const opened = this.#opened.get(meta.ulid);
     if (opened !== undefined) return Promise.resolve(opened);
+    const damage = this.#damaged.get(meta.ulid);
+    if (damage !== undefined) return Promise.reject(damage);
     let opening = this.#opening.get(meta.ulid);
     if (opening === undefined) {
       opening = this.#open(meta).finally(() => this.#opening.delete(meta.ulid));
@@ -54,9 +66,15 @@ export class HeaderCache {
     return untilAborted(opening, signal);
   }
 
+  /** Lets damaged indexes be read again: somebody may have mended them. */
+  retryDamaged(): void {
+    this.#damaged.clear();
+  }
+
   /** Forgets a block that is gone. */
   async remove(ulid: string): Promise<void> {
     this.#opened.delete(ulid);
+    this.#damaged.delete(ulid);
     await this.#options.disk.remove(join(this.#options.directory, ulid));
   }
 
@@ -70,9 +88,23 @@ export class HeaderCache {
   }
 
   async #open(meta: BlockMeta): Promise<IndexHeader> {
-    const header = (await this.#fromDisk(meta)) ?? (await this.#build(meta));
-    this.#opened.set(meta.ulid, header);
-    return header;
+    try {
+      const header = (await this.#fromDisk(meta)) ?? (await this.#build(meta));
+      this.#opened.set(meta.ulid, header);
+      return header;
+    } catch (thrown) {
+      this.#failures.inc();
+      if (!(thrown instanceof CorruptionError || thrown instanceof NotFoundError)) throw thrown;
+      const damage = new CorruptionError(`block ${meta.ulid}: ${thrown.message}`, {
+        cause: thrown,
+      });
+      this.#damaged.set(meta.ulid, damage);
+      this.#options.log.warn('block has no usable index; it is tried again at the next sync', {
+        block: meta.ulid,
+        err: thrown,
+      });
+      throw damage;
+    }
   }
 
   /** A damaged file is as good as none. */

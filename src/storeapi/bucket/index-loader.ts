@@ -5,13 +5,16 @@ import { CorruptionError } from '#/lib/errors.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { SeriesEntry, readSection, readSeriesBody } from '#/tsdb/index.ts';
 import type { PostingsRange } from '#/tsdb/index.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { IndexHeader } from '#/tsdb/index-header.ts';
 import type { BlockSource } from './block-source.ts';
+import type { BlockReading } from './losses.ts';
 import { coalesce } from './ranges.ts';
-import type { RequestLimiter } from './request-limiter.ts';
 
 /** What a series entry is taken to be long when nothing is known. */
 const DEFAULT_SERIES_BYTES = 64 * 1024;
+/** No entry is longer: a length above it is a damaged one. */
+const MAX_SERIES_BYTES = 16 * 1024 * 1024;
 /** Series whose entries are in memory at once. */
 const BATCH_SERIES = 10_000;
 
@@ -43,23 +46,30 @@ export class IndexLoader {
     return (await this.#source.header(signal)).labelValues(name);
   }
 
-  /** Visits the series that all matchers select, in the order of the index; no matchers select all. */
+  /**
+   * Visits the series that all matchers select, in the order of the index; no matchers select all.
+   * A series whose entry is damaged is a loss.
+   */
   async forEachSeries(
     matchers: readonly Matcher[],
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    reading: BlockReading,
     visit: Visit,
   ): Promise<void> {
-    const header = await this.#source.header(signal);
-    const selected = await this.#select(header, matchers, limiter, signal);
+    const header = await this.#source.header(reading.signal);
+    const selected = await this.#select(header, matchers, reading);
     for (let from = 0; from < selected.length; from += BATCH_SERIES) {
       const batch = selected.subarray(from, from + BATCH_SERIES);
-      const bodies = await this.#seriesBodies(header, batch, limiter, signal);
+      const bodies = await this.#seriesBodies(header, batch, reading);
       const entry = new SeriesEntry();
       const labels = () => entry.labels((symbol) => header.symbol(symbol)).flat;
       for (const [i, body] of bodies.entries()) {
-        entry.decode(body, header.seriesOffset(batch[i]!));
-        if (!visit(entry, labels)) return;
+        if (body === undefined) continue;
+        try {
+          entry.decode(body, header.seriesOffset(batch[i]!));
+          if (!visit(entry, labels)) return;
+        } catch (thrown) {
+          reading.losses.add(inBlock(this.#source.meta, thrown));
+        }
       }
     }
   }
@@ -67,16 +77,15 @@ export class IndexLoader {
   async #select(
     header: IndexHeader,
     matchers: readonly Matcher[],
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    reading: BlockReading,
   ): Promise<Postings> {
     if (matchers.length === 0) {
-      const all = await this.#lists(header, [ALL_POSTINGS], limiter, signal);
+      const all = await this.#lists(header, [ALL_POSTINGS], reading);
       return [...all.values()][0] ?? noPostings;
     }
     const plan = planPostings(matchers, (name) => header.labelValues(name));
     if (plan === undefined) return noPostings;
-    const lists = await this.#lists(header, plannedLists(plan), limiter, signal);
+    const lists = await this.#lists(header, plannedLists(plan), reading);
     return selectPostings(plan, (name, value) => lists.get(this.#postingsKey(name, value)));
   }
 
@@ -84,9 +93,9 @@ export class IndexLoader {
   async #lists(
     header: IndexHeader,
     wanted: readonly { readonly name: string; readonly value: string }[],
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    reading: BlockReading,
   ): Promise<Map<string, Postings>> {
+    const { limiter, signal } = reading;
     const lists: PostingsList[] = wanted.flatMap(({ name, value }) => {
       const range = listRange(header, name, value);
       return range === undefined ? [] : [{ key: this.#postingsKey(name, value), range }];
@@ -110,7 +119,7 @@ export class IndexLoader {
     const reads = coalesce(missing.map(({ range }) => range));
     await Promise.all(
       reads.map(async ({ start, end, from, to }) => {
-        const bytes = await this.#read(start, end, limiter, signal);
+        const bytes = await this.#read(start, end, reading);
         for (const { key, range } of missing.slice(from, to)) {
           const section = bytes.subarray(range.start - start, range.end - start);
           const body = readSection(section, this.#where('postings list'), range.start);
@@ -122,18 +131,18 @@ export class IndexLoader {
     return decoded;
   }
 
-  /** The bodies of series entries, in the order of `series`, which ascends. */
+  /** The bodies of series entries, in the order of `series`, which ascends; none for a damaged one. */
   async #seriesBodies(
     header: IndexHeader,
     series: Postings,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
-  ): Promise<Uint8Array[]> {
+    reading: BlockReading,
+  ): Promise<(Uint8Array | undefined)[]> {
+    const { limiter, losses, signal } = reading;
     const { indexCache } = this.#source;
     const keys = Array.from(series, (id) => this.#seriesKey(id));
     const cached = await indexCache.getMany(keys, signal);
     const missing: { at: number; start: number; end: number }[] = [];
-    const bodies: Uint8Array[] = [];
+    const bodies = Array.from<Uint8Array | undefined>({ length: series.length });
     for (const [at, id] of series.entries()) {
       const body = cached[at];
       if (body !== undefined) {
@@ -146,11 +155,12 @@ export class IndexLoader {
     }
     await Promise.all(
       coalesce(missing).map(async ({ start, end, from, to }) => {
-        const bytes = await this.#read(start, end, limiter, signal);
+        const bytes = await this.#read(start, end, reading);
         for (const wanted of missing.slice(from, to)) {
-          const body =
-            readSeriesBody(bytes, wanted.start - start, start) ??
-            (await this.#longSeriesBody(wanted.start, limiter, signal));
+          const body = await losses.attempt(() =>
+            this.#seriesBody(bytes, wanted.start, start, reading),
+          );
+          if (body === undefined) continue;
           indexCache.set(keys[wanted.at]!, body);
           bodies[wanted.at] = body;
         }
@@ -159,30 +169,39 @@ export class IndexLoader {
     return bodies;
   }
 
-  /** An entry that is longer than was taken for granted: twice as much, until it fits. */
-  async #longSeriesBody(
+  /** The entry at `offset` of the index, of which `bytes` are a part that begins at `base`. */
+  async #seriesBody(
+    bytes: Uint8Array,
     offset: number,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
+    base: number,
+    reading: BlockReading,
   ): Promise<Uint8Array> {
-    for (let length = 2 * this.#seriesBytes; ; length *= 2) {
-      const bytes = await this.#read(offset, offset + length, limiter, signal);
+    try {
+      const body = readSeriesBody(bytes, offset - base, base);
+      return body ?? (await this.#longSeriesBody(offset, reading));
+    } catch (thrown) {
+      throw inBlock(this.#source.meta, thrown);
+    }
+  }
+
+  /** An entry that is longer than was taken for granted: twice as much, until it fits. */
+  async #longSeriesBody(offset: number, reading: BlockReading): Promise<Uint8Array> {
+    for (let length = 2 * this.#seriesBytes; length <= MAX_SERIES_BYTES; length *= 2) {
+      const bytes = await this.#read(offset, offset + length, reading);
       const body = readSeriesBody(bytes, 0, offset);
       if (body !== undefined) return body;
       if (bytes.length < length) {
         throw new CorruptionError(
-          `${this.#where('series entry')} at offset ${offset}: the index ends inside it`,
+          `index series entry at offset ${offset}: found the end of the index, expected the rest of the entry`,
         );
       }
     }
+    throw new CorruptionError(
+      `index series entry at offset ${offset}: found a length above ${MAX_SERIES_BYTES} bytes, expected less`,
+    );
   }
 
-  async #read(
-    start: number,
-    end: number,
-    limiter: RequestLimiter,
-    signal: AbortSignal,
-  ): Promise<Uint8Array> {
+  async #read(start: number, end: number, { limiter, signal }: BlockReading): Promise<Uint8Array> {
     const { bucket, meta } = this.#source;
     const bytes = await bucket.read(`${meta.ulid}/index`, {
       offset: start,
@@ -204,6 +223,12 @@ export class IndexLoader {
   #where(what: string): string {
     return `block ${this.#source.meta.ulid}: index ${what}`;
   }
+}
+
+/** Names the block in the message of what was found damaged in it. */
+function inBlock({ ulid }: BlockMeta, thrown: unknown): unknown {
+  if (!(thrown instanceof CorruptionError)) return thrown;
+  return new CorruptionError(`block ${ulid}: ${thrown.message}`, { cause: thrown });
 }
 
 /** The list's section, with the length and the checksum around its body. */
