@@ -95,11 +95,15 @@ export function readChunkRecord(
 /** The size of the whole record at `offset`, or `undefined` if `bytes` end before its length does. */
 export function recordSize(bytes: Uint8Array, offset: number): number | undefined {
   const last = Math.min(bytes.length, offset + MAX_LENGTH_BYTES);
-  let at = offset;
-  while (at < last && bytes[at]! >= 0x80) at++;
-  if (at >= last) return undefined;
-  const reader = new ByteReader(bytes, offset, 'chunk');
-  return reader.uvarint() + (reader.offset - offset) + 1 + 4;
+  let length = 0;
+  let scale = 1;
+  for (let at = offset; at < last; at++) {
+    const byte = bytes[at]!;
+    length += (byte & 0x7f) * scale;
+    if (byte < 0x80) return at + 1 - offset + 1 + length + 4;
+    scale *= 0x80;
+  }
+  return undefined;
 }
 
 /** Appends the record of a chunk. */

@@ -14,7 +14,7 @@ import { decodePostings, noPostings } from './postings.ts';
 import type { Postings } from './postings.ts';
 
 export { readSection } from './index/section.ts';
-export { readSeriesBody, SeriesEntry } from './index/series-entry.ts';
+export { ChunkColumns, readSeriesBody, SeriesEntry } from './index/series-entry.ts';
 export type { PostingsRange } from './index/postings-table.ts';
 export type { ChunkMeta } from './index/series-entry.ts';
 

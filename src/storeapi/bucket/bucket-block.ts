@@ -2,10 +2,11 @@ import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import type { ChunkMeta } from '#/tsdb/index.ts';
+import { ChunkColumns } from '#/tsdb/index.ts';
 import type { ShardFilter } from '../shard.ts';
 import type { Aggregate, SeriesBatch, StoreSeries } from '../store.ts';
 import { ChunkLoader } from './chunk-loader.ts';
+import type { ChunkSpan } from './chunk-loader.ts';
 import { IndexLoader } from './index-loader.ts';
 import type { BlockSource } from './block-source.ts';
 import type { BlockReading } from './losses.ts';
@@ -25,14 +26,19 @@ export interface BlockQuery {
   readonly shard: ShardFilter;
 }
 
-/** A series found in the index: its labels as answered, and the chunks that overlap the range. */
-interface FoundSeries {
+/** A series found in the index: its labels as answered, and where its chunks stand in the columns. */
+interface FoundSeries extends ChunkSpan {
   readonly labels: Labels;
-  readonly chunks: readonly ChunkMeta[];
+}
+
+/** What a look into the index gives: the series in label order, and the chunks of them all. */
+interface Found {
+  readonly series: readonly FoundSeries[];
+  readonly chunks: ChunkColumns;
 }
 
 /** About how many bytes of chunks are in memory at once for one block of one request. */
-const BATCH_BYTES = 1024 * 1024;
+const BATCH_BYTES = 256 * 1024;
 const BATCH_SERIES = 5000;
 
 /** One block in the bucket, read by range. Holds its index-header; everything else is read when asked for. */
@@ -68,8 +74,8 @@ export class BucketBlock {
    */
   async *series(query: BlockQuery, reading: BlockReading): AsyncGenerator<SeriesBatch, void> {
     const found = await this.#find(query, reading);
-    for (const batch of batches(found, query.skipChunks, this.#chunks.estimatedBytes)) {
-      const series = await this.#load(batch, query, reading);
+    for (const batch of batches(found.series, query.skipChunks, this.#chunks.estimatedBytes)) {
+      const series = await this.#load(batch, found.chunks, query, reading);
       yield { series, warnings: reading.losses.take() };
     }
     const warnings = reading.losses.takeLast();
@@ -80,7 +86,8 @@ export class BucketBlock {
   async labelNames(query: BlockQuery, reading: BlockReading): Promise<string[]> {
     if (query.matchers.length === 0) return this.#index.labelNames(reading.signal);
     const names = new Set<string>();
-    for (const { labels } of await this.#find(query, reading)) {
+    const { series } = await this.#find(query, reading);
+    for (const { labels } of series) {
       for (const { name } of labels) names.add(name);
     }
     return [...names];
@@ -90,36 +97,41 @@ export class BucketBlock {
   async labelValues(name: string, query: BlockQuery, reading: BlockReading): Promise<string[]> {
     if (query.matchers.length === 0) return this.#index.labelValues(name, reading.signal);
     const values = new Set<string>();
-    for (const { labels } of await this.#find(query, reading)) values.add(labels.get(name));
+    const { series } = await this.#find(query, reading);
+    for (const { labels } of series) values.add(labels.get(name));
     values.delete('');
     return [...values];
   }
 
-  async #find(query: BlockQuery, reading: BlockReading): Promise<FoundSeries[]> {
-    const found: FoundSeries[] = [];
+  async #find(query: BlockQuery, reading: BlockReading): Promise<Found> {
+    const series: FoundSeries[] = [];
+    const chunks = new ChunkColumns();
     await this.#index.forEachSeries(query.matchers, reading, (entry, symbols) => {
-      const chunks = entry.chunksIn(query.mint, query.maxt);
-      if (chunks.length === 0) return true;
+      const from = chunks.length;
+      if (entry.appendChunksIn(query.mint, query.maxt, chunks) === 0) return true;
       const labels = query.complete(symbols());
-      if (!query.shard(labels)) return true;
+      if (!query.shard(labels)) {
+        chunks.length = from;
+        return true;
+      }
       reading.limiter.addSeries(1);
-      found.push({ labels, chunks });
-      return query.limit === 0 || found.length < query.limit;
+      series.push({ labels, from, to: chunks.length });
+      return query.limit === 0 || series.length < query.limit;
     });
-    return found.sort((a, b) => compareLabels(a.labels, b.labels));
+    return { series: series.sort((a, b) => compareLabels(a.labels, b.labels)), chunks };
   }
 
   async #load(
     found: readonly FoundSeries[],
+    chunks: ChunkColumns,
     query: BlockQuery,
     reading: BlockReading,
   ): Promise<StoreSeries[]> {
     if (query.skipChunks) return found.map(({ labels }) => ({ labels, chunks: [] }));
-    const wanted = found.map(({ chunks }) => chunks);
-    const loaded = await this.#chunks.load(wanted, query.aggregates, reading);
+    const loaded = await this.#chunks.load({ chunks, spans: found }, query.aggregates, reading);
     const series = found.map(({ labels }, i) => ({ labels, chunks: loaded[i]! }));
     // A series none of whose chunks could be read has nothing to show.
-    return reading.losses.count === 0 ? series : series.filter(({ chunks }) => chunks.length > 0);
+    return reading.losses.count === 0 ? series : series.filter((one) => one.chunks.length > 0);
   }
 }
 
@@ -131,8 +143,8 @@ function* batches(
 ): Generator<readonly FoundSeries[], void> {
   let from = 0;
   let bytes = 0;
-  for (const [i, { chunks }] of found.entries()) {
-    bytes += skipChunks ? 0 : chunks.length * chunkBytes;
+  for (let i = 0; i < found.length; i++) {
+    bytes += skipChunks ? 0 : (found[i]!.to - found[i]!.from) * chunkBytes;
     if (bytes < BATCH_BYTES && i + 1 - from < BATCH_SERIES && i + 1 < found.length) continue;
     yield found.slice(from, i + 1);
     from = i + 1;

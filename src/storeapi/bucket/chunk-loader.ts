@@ -10,7 +10,7 @@ import {
   segmentFileName,
 } from '#/tsdb/chunk-segment.ts';
 import type { ChunkRecord } from '#/tsdb/chunk-segment.ts';
-import type { ChunkMeta } from '#/tsdb/index.ts';
+import type { ChunkColumns } from '#/tsdb/index.ts';
 import type { Aggregate, AggregateChunk } from '../store.ts';
 import type { BlockSource } from './block-source.ts';
 import type { BlockReading } from './losses.ts';
@@ -24,10 +24,24 @@ const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
 /** Reads of one block that are under way at once. */
 const CONCURRENT_READS = 4;
 
+/** The chunks `[from, to)` of some columns: those of one series. */
+export interface ChunkSpan {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The chunks that are wanted, series by series. */
+export interface WantedChunks {
+  readonly chunks: ChunkColumns;
+  readonly spans: readonly ChunkSpan[];
+}
+
 /** A wanted chunk and the range that probably holds it. */
 interface Wanted {
-  /** Place among the chunks that were asked for. */
+  /** Place in the columns. */
   readonly at: number;
+  /** Place among the chunks that were asked for. */
+  readonly slot: number;
   readonly segment: number;
   readonly start: number;
   readonly end: number;
@@ -61,14 +75,14 @@ export class ChunkLoader {
    * a damaged one is a loss, and none.
    */
   async load(
-    series: readonly (readonly ChunkMeta[])[],
+    { chunks, spans }: WantedChunks,
     aggregates: readonly Aggregate[],
     reading: BlockReading,
   ): Promise<AggregateChunk[][]> {
-    const chunks = series.flat();
-    reading.limiter.addChunks(chunks.length);
-    const loaded = Array.from<Loaded | undefined>({ length: chunks.length });
-    const reads = segments(this.#places(chunks)).flatMap((ofSegment) =>
+    const places = this.#places(chunks, spans);
+    reading.limiter.addChunks(places.length);
+    const loaded = Array.from<Loaded | undefined>({ length: places.length });
+    const reads = segments(places).flatMap((ofSegment) =>
       coalesce(ofSegment).map((read) => ({ read, wanted: ofSegment.slice(read.from, read.to) })),
     );
     for (let i = 0; i < reads.length; i += CONCURRENT_READS) {
@@ -76,27 +90,32 @@ export class ChunkLoader {
       await Promise.all(
         group.map(({ read, wanted }) =>
           reading.losses.attempt(() =>
-            this.#read(read, wanted, reading, (at, record) => {
-              loaded[at] = toAggregateChunks(chunks[at]!, record, aggregates);
+            this.#read(read, wanted, reading, ({ at, slot }, record) => {
+              const [mint, maxt] = [chunks.mints[at]!, chunks.maxts[at]!];
+              loaded[slot] = toAggregateChunks(mint, maxt, record, aggregates);
             }),
           ),
         ),
       );
     }
-    return perSeries(series, loaded);
+    return perSeries(spans, loaded);
   }
 
   /** Where the chunks are, in the order of the files. */
-  #places(chunks: readonly ChunkMeta[]): Wanted[] {
+  #places({ refs }: ChunkColumns, spans: readonly ChunkSpan[]): Wanted[] {
     const longest = this.#longestBytes + MAX_RECORD_HEAD_BYTES + 4;
+    const wanted: Wanted[] = [];
     let last = -1;
     let sorted = true;
-    const wanted = chunks.map(({ ref }, at) => {
-      sorted &&= last < ref;
-      last = ref;
-      const { segment, offset } = placeOf(ref);
-      return { at, segment, start: offset, end: offset + longest };
-    });
+    for (const { from, to } of spans) {
+      for (let at = from; at < to; at++) {
+        const ref = refs[at]!;
+        sorted &&= last < ref;
+        last = ref;
+        const { segment, offset } = placeOf(ref);
+        wanted.push({ at, slot: wanted.length, segment, start: offset, end: offset + longest });
+      }
+    }
     return sorted ? wanted : wanted.sort((a, b) => a.segment - b.segment || a.start - b.start);
   }
 
@@ -105,14 +124,15 @@ export class ChunkLoader {
     read: CoalescedRead,
     wanted: readonly Wanted[],
     reading: BlockReading,
-    found: (at: number, record: ChunkRecord) => void,
+    found: (wanted: Wanted, record: ChunkRecord) => void,
   ): Promise<void> {
     const { segment } = wanted[0]!;
     const where = `block ${this.#source.meta.ulid}: chunks/${segmentFileName(segment)}: chunk`;
     const bytes = await this.#bytes(segment, read.start, read.end, reading);
-    const take = ({ at, start }: Wanted, from: Uint8Array, base: number) => {
+    const take = (one: Wanted, from: Uint8Array, base: number) => {
+      const { start } = one;
       try {
-        found(at, this.#learn(readChunkRecord(from, start - base, where, base)));
+        found(one, this.#learn(readChunkRecord(from, start - base, where, base)));
       } catch (thrown) {
         reading.losses.add(inPlace(thrown, `${where} at offset ${start}`));
       }
@@ -156,13 +176,13 @@ export class ChunkLoader {
 
 /** Hands the chunks back to the series that they belong to. */
 function perSeries(
-  series: readonly (readonly ChunkMeta[])[],
+  spans: readonly ChunkSpan[],
   loaded: readonly (Loaded | undefined)[],
 ): AggregateChunk[][] {
   let next = 0;
-  return series.map(({ length }) => {
+  return spans.map(({ from, to }) => {
     const own: AggregateChunk[] = [];
-    for (const end = next + length; next < end; next++) {
+    for (const end = next + to - from; next < end; next++) {
       const one = loaded[next];
       if (one === undefined) continue;
       if ('mint' in one) own.push(one);
@@ -179,13 +199,15 @@ function inPlace(thrown: unknown, place: string): unknown {
 }
 
 /** Cuts the sorted list where the segment changes. */
-function segments(wanted: readonly Wanted[]): Wanted[][] {
+function segments(wanted: Wanted[]): Wanted[][] {
+  if (wanted[0]?.segment === wanted.at(-1)?.segment) return [wanted];
   const groups = Map.groupBy(wanted, ({ segment }) => segment);
   return [...groups.values()];
 }
 
 function toAggregateChunks(
-  { mint, maxt }: ChunkMeta,
+  mint: number,
+  maxt: number,
   chunk: ChunkRecord,
   aggregates: readonly Aggregate[],
 ): Loaded {

@@ -23,15 +23,15 @@ export function coalesce(
   maxLength = 64 * 1024 * 1024,
 ): CoalescedRead[] {
   const reads: CoalescedRead[] = [];
-  for (const [i, range] of ranges.entries()) {
-    const last = reads.at(-1);
-    const joined = last !== undefined && range.start <= last.end + maxGap;
-    if (joined && Math.max(last.end, range.end) - last.start <= maxLength) {
-      const end = Math.max(last.end, range.end);
-      reads[reads.length - 1] = { start: last.start, end, from: last.from, to: i + 1 };
-    } else {
-      reads.push({ start: range.start, end: range.end, from: i, to: i + 1 });
+  for (let from = 0, to = 0; from < ranges.length; from = to) {
+    const { start } = ranges[from]!;
+    let { end } = ranges[from]!;
+    for (to = from + 1; to < ranges.length; to++) {
+      const next = ranges[to]!;
+      if (next.start > end + maxGap || Math.max(end, next.end) - start > maxLength) break;
+      end = Math.max(end, next.end);
     }
+    reads.push({ start, end, from, to });
   }
   return reads;
 }

@@ -12,6 +12,31 @@ export interface ChunkMeta {
   readonly ref: number;
 }
 
+/** Chunks of many series, one behind the other, as columns: nothing for the garbage collector to follow. */
+export class ChunkColumns {
+  /** Only the first `length` entries count, here and below. */
+  mints = new Float64Array(64);
+  maxts = new Float64Array(64);
+  refs = new Float64Array(64);
+  length = 0;
+
+  /** Makes room for `more` chunks behind the present ones; the columns may be replaced. */
+  reserve(more: number): void {
+    const needed = this.length + more;
+    if (needed <= this.mints.length) return;
+    const capacity = Math.max(needed, 2 * this.mints.length);
+    this.mints = grown(this.mints, capacity);
+    this.maxts = grown(this.maxts, capacity);
+    this.refs = grown(this.refs, capacity);
+  }
+}
+
+function grown(column: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(capacity);
+  larger.set(column);
+  return larger;
+}
+
 /** Entries of version 2 and later begin at multiples of this; the number of a series counts in it. */
 export const SERIES_ALIGNMENT = 16;
 
@@ -59,6 +84,19 @@ export class SeriesEntry {
       chunks.push({ mint: this.mints[i]!, maxt: this.maxts[i]!, ref: this.refs[i]! });
     }
     return chunks;
+  }
+
+  /** Appends the chunks that have a part in `[mint, maxt]` to `into` and returns how many those are. */
+  appendChunksIn(mint: number, maxt: number, into: ChunkColumns): number {
+    const start = into.length;
+    into.reserve(this.chunkCount);
+    for (let i = 0; i < this.chunkCount && this.mints[i]! <= maxt; i++) {
+      if (this.maxts[i]! < mint) continue;
+      into.mints[into.length] = this.mints[i]!;
+      into.maxts[into.length] = this.maxts[i]!;
+      into.refs[into.length++] = this.refs[i]!;
+    }
+    return into.length - start;
   }
 
   #decodeLabels(reader: ByteReader): void {
