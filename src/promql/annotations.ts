@@ -4,26 +4,32 @@ import type { PositionRange } from './ast.ts';
 import { lineColumnAt } from './parser/parse-error.ts';
 
 /**
- * The infos and warnings of one evaluation, each text once; of equal texts at several positions the
- * last position in the query counts. Texts are those of util/annotations in Prometheus; positions
+ * The infos and warnings of one evaluation, each text once; of equal texts at several positions
+ * that of the part evaluated last counts: operands first, from left to right. Texts are those of util/annotations in Prometheus; positions
  * become `(line:col)` when they are rendered.
  */
 export class Annotations {
   readonly #warnings = new Map<string, Entry>();
   readonly #infos = new Map<string, Entry>();
+  readonly #atEnd: (() => void)[] = [];
+
+  /** Has `add` called when the evaluation is over, for what is only known then. */
+  atEnd(add: () => void): void {
+    this.#atEnd.push(add);
+  }
 
   /** `text` without the `PromQL warning: ` in front. */
-  warn(text: string, position?: PositionRange): void {
+  warn(text: string, position?: NotePosition): void {
     add(this.#warnings, text, position);
   }
 
   /** `text` without the `PromQL info: ` in front. */
-  info(text: string, position?: PositionRange): void {
+  info(text: string, position?: NotePosition): void {
     add(this.#infos, text, position);
   }
 
   /** Classic buckets that fell from one bound to the next; all steps and series make one info. */
-  forcedMonotonicity(text: string, position: PositionRange, fix: MonotonicityFix): void {
+  forcedMonotonicity(text: string, position: NotePosition, fix: MonotonicityFix): void {
     const entry = add(this.#infos, text, position);
     const sofar = entry.fixes;
     if (sofar === undefined) {
@@ -40,18 +46,24 @@ export class Annotations {
   }
 
   /** A sample that starts before the one in front of it ends; counted per metric. */
-  startTimeOverlap(metricName: string, position: PositionRange): void {
+  startTimeOverlap(metricName: string, position: NotePosition): void {
     const entry = add(this.#warnings, warningTexts.startTimeOverlap(metricName), position);
     entry.occurrences = (entry.occurrences ?? 0) + 1;
   }
 
   /** `PromQL warning: … (line:col)`, positions counted in `query`. */
   warnings(query: string): string[] {
+    this.#finish();
     return render('PromQL warning: ', this.#warnings, query);
   }
 
   infos(query: string): string[] {
+    this.#finish();
     return render('PromQL info: ', this.#infos, query);
+  }
+
+  #finish(): void {
+    for (const add of this.#atEnd.splice(0)) add();
   }
 }
 
@@ -63,8 +75,14 @@ export interface MonotonicityFix {
   readonly maxDiff: number;
 }
 
+/** Where an annotation points. */
+export interface NotePosition extends PositionRange {
+  /** The part of the query that says it, where it points at something else: at an argument. */
+  readonly speaker?: PositionRange;
+}
+
 interface Entry {
-  position: PositionRange | undefined;
+  position: NotePosition | undefined;
   fixes?: FixSummary;
   occurrences?: number;
 }
@@ -78,21 +96,23 @@ interface FixSummary {
   maxDiff: number;
 }
 
-function add(
-  entries: Map<string, Entry>,
-  text: string,
-  position: PositionRange | undefined,
-): Entry {
+function add(entries: Map<string, Entry>, text: string, position: NotePosition | undefined): Entry {
   const known = entries.get(text);
   if (known === undefined) {
     const entry: Entry = { position };
     entries.set(text, entry);
     return entry;
   }
-  if (position !== undefined && position.start > (known.position?.start ?? -1)) {
-    known.position = position;
-  }
+  if (position !== undefined && isLater(position, known.position)) known.position = position;
   return known;
+}
+
+/** Whether what says `a` is evaluated after what says `b`: it encloses it, or stands behind it. */
+function isLater(a: NotePosition, b: NotePosition | undefined): boolean {
+  if (b === undefined) return true;
+  const [left, right] = [a.speaker ?? a, b.speaker ?? b];
+  if (left.start === right.start && left.end === right.end) return a.start > b.start;
+  return left.start >= right.end || (left.start <= right.start && left.end >= right.end);
 }
 
 function render(prefix: string, entries: ReadonlyMap<string, Entry>, query: string): string[] {

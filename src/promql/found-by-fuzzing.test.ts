@@ -138,3 +138,67 @@ test('smoothed selectors multiply before they divide', async () => {
   const [sample] = value.kind === 'vector' ? value.samples : [];
   assert.equal(sample?.value, 0.1 + (0.7000000000000001 * 1700) / 3000);
 });
+
+describe('equal annotations of several parts are told of the one evaluated last', () => {
+  const queryable = data({ gauge: [1, 2, 3], 'b{le="1"}': [1], 'b{le="+Inf"}': [2] });
+  const quantile = (place: string) =>
+    `PromQL warning: quantile value should be between 0 and 1, got NaN (${place})`;
+  const cases: [string, string][] = [
+    ['histogram_quantile(scalar(histogram_quantile(NaN, b)), b)', '1:20'],
+    ['histogram_quantile(NaN, b) + histogram_quantile(NaN, b)', '1:49'],
+    ['quantile(NaN, quantile(NaN, gauge))', '1:10'],
+  ];
+  for (const [text, place] of cases) {
+    test(text, async () => {
+      assert.deepEqual((await instant(text, queryable)).promqlWarnings, [quantile(place)]);
+    });
+  }
+});
+
+test('a join keeps one annotation a step, that of its last pair', async () => {
+  const queryable = data({
+    'l{i="1"}': [1],
+    'r{i="1"}': [histogram],
+    'l{i="2"}': [histogram],
+    'r{i="2"}': [histogram],
+  });
+  assert.deepEqual((await instant('l > r', queryable)).promqlInfos, [
+    'PromQL info: incompatible sample types encountered for binary operator ">": histogram > histogram (1:1)',
+  ]);
+});
+
+test('absent reads everything, for its annotations', async () => {
+  const queryable = data({ 'm{i="1"}': [1, 2], 'm{i="2"}': [1, histogram] });
+  const { promqlWarnings } = await instant('absent(irate(m[5s]))', queryable);
+  assert.deepEqual(promqlWarnings, [
+    'PromQL warning: encountered a mix of histograms and floats for metric name "m" (1:14)',
+  ]);
+});
+
+test('timestamp with @ forgets the offset, but not what it selected', async () => {
+  const queryable = data({ gauge: [1, 2, 3] });
+  const seconds = async (text: string, timeMs: number) => {
+    const { value } = await instant(text, queryable, timeMs);
+    return value.kind === 'vector' && value.samples.map((sample) => sample.value);
+  };
+  assert.deepEqual(await seconds('timestamp(gauge @ 2 offset 1s)', 0), [1]);
+  assert.deepEqual(await seconds('timestamp(gauge @ 300 offset 5m)', 0), []);
+  assert.deepEqual(await seconds('timestamp(gauge @ 1 offset -1s)', 0), [1]);
+});
+
+test('sort says that it is without effect whenever the range is no instant', async () => {
+  const query = { text: 'sort(gauge)', startMs: 0, endMs: 500, stepMs: 1000 };
+  const { promqlWarnings } = await engine.range(query, data({ gauge: [1] }), context());
+  assert.deepEqual(promqlWarnings, [
+    'PromQL warning: sort is ineffective for range queries since results are always ordered by labels (1:1)',
+  ]);
+});
+
+test('a negative zero is the quantile 0.0', async () => {
+  const { value } = await instant(
+    'histogram_quantiles(native, "q", 0.5, -0)',
+    data({ native: [histogram] }),
+  );
+  const labels = value.kind === 'vector' && value.samples.map((sample) => sample.labels.get('q'));
+  assert.deepEqual(labels, ['0.5', '0.0']);
+});

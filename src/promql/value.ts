@@ -7,6 +7,8 @@ export interface StepGrid {
   /** 0 for an instant query, which has one step. */
   readonly stepMs: number;
   readonly steps: number;
+  /** The end of the range that the steps were laid into, at or after the last; absent: the last. */
+  readonly endMs?: number;
 }
 
 /** One series of a vector. A sample is a float unless `histogram` is set. */

@@ -90,6 +90,9 @@ const groups = [
   ' group_left (__name__)',
 ];
 
+/** Not `le`: 0.5 and 0.05 come before each other in Prometheus's natural order. */
+const sortable = labels.filter((name) => name !== 'le');
+
 const pointFunctions =
   'abs ceil floor sgn sqrt deg rad timestamp absent day_of_month day_of_week day_of_year ' +
   'days_in_month hour minute month year sort sort_desc start_timestamp';
@@ -330,7 +333,8 @@ class Generator {
       [2, () => vector`label_join(${inner}, "${target}", "-", "${source}", "zone")`],
       [
         1,
-        () => vector`${this.#pick(['sort_by_label', 'sort_by_label_desc'])}(${inner}, "${source}")`,
+        () =>
+          vector`${this.#pick(['sort_by_label', 'sort_by_label_desc'])}(${inner}, "${this.#pick(sortable)}")`,
       ],
     ]);
   }

@@ -28,8 +28,8 @@ export class AbsentOperator implements Operator {
       this.#input.read(index, column);
       for (let step = 0; step < column.steps; step++) this.#found[step]! |= column.present[step]!;
       if (this.#run.isDue) await this.#run.pause();
-      if (!this.#found.includes(0)) return [];
     }
+    if (!this.#found.includes(0)) return [];
     return [{ labels: this.#labels, dropName: false }];
   }
 

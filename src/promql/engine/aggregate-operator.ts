@@ -45,7 +45,10 @@ function accumulatorOf(
 ): Accumulator {
   const { operator, expression, grid } = node;
   const { steps } = grid;
-  const notes = { annotations: run.annotations, position: expression.position };
+  const notes = {
+    annotations: run.annotations,
+    position: { ...expression.position, speaker: node.position },
+  };
   switch (operator) {
     case 'sum':
     case 'avg':
@@ -70,7 +73,7 @@ function accumulatorOf(
 }
 
 function checkQuantiles(quantiles: Float64Array, node: AggregateNode, run: QueryRun): void {
-  const position = node.parameter?.position;
+  const position = { ...(node.parameter ?? node).position, speaker: node.position };
   const max = quantiles.reduce((a, b) => Math.max(a, b), -Infinity);
   const min = quantiles.reduce((a, b) => Math.min(a, b), Infinity);
   const { annotations } = run;

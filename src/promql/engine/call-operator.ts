@@ -98,7 +98,7 @@ function labelOperator(node: CallNode, vector: Operator): Operator {
 
 function sortOperator(node: CallNode, vector: Operator, run: QueryRun): Operator {
   const { name, grid, args, position } = node;
-  if (grid.stepMs !== 0 && grid.steps !== 1) {
+  if ((grid.endMs ?? grid.startMs) !== grid.startMs) {
     run.annotations.warn(warningTexts.sortInRangeQuery(), position);
   }
   const direction = name.endsWith('_desc') ? -1 : 1;

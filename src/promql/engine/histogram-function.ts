@@ -1,8 +1,8 @@
+import type { NotePosition } from '../annotations.ts';
 import { METRIC_NAME } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { warningTexts } from '../annotation-texts.ts';
-import type { PositionRange } from '../ast.ts';
 import type { ClassicBuckets } from '../functions/classic-histogram.ts';
 import type { CallNode } from '../planner/nodes.ts';
 import { StepColumn } from '../step-column.ts';
@@ -33,7 +33,7 @@ export class HistogramFunctionOperator implements Operator {
   readonly #vector: Operator;
   readonly #scalars: readonly Operator[];
   readonly #run: QueryRun;
-  readonly #position: PositionRange;
+  readonly #position: NotePosition;
   readonly #columns: StepColumn[] = [];
   readonly #native: StepColumn;
   /** Members that have been read and had floats only. */
@@ -48,7 +48,8 @@ export class HistogramFunctionOperator implements Operator {
     const first = node.name === 'histogram_quantiles';
     this.#vector = first ? operands[0]! : operands.at(-1)!;
     this.#scalars = first ? operands.slice(1) : operands.slice(0, -1);
-    this.#position = (first ? node.args[0] : node.args.at(-1))!.position;
+    const vectorNode = (first ? node.args[0] : node.args.at(-1))!;
+    this.#position = { ...vectorNode.position, speaker: node.position };
     this.#native = new StepColumn(node.grid.steps);
   }
 

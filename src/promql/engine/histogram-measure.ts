@@ -2,8 +2,7 @@ import type { Label } from '#/model/labels.ts';
 import { formatG } from '#/lib/float-text.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { infoTexts, warningTexts } from '../annotation-texts.ts';
-import type { Annotations } from '../annotations.ts';
-import type { PositionRange } from '../ast.ts';
+import type { Annotations, NotePosition } from '../annotations.ts';
 import { classicFraction, classicQuantile } from '../functions/classic-histogram.ts';
 import type { ClassicBuckets } from '../functions/classic-histogram.ts';
 import { nativeFraction, nativeQuantile } from '../functions/native-histogram.ts';
@@ -12,7 +11,7 @@ import type { CallNode } from '../planner/nodes.ts';
 /** Where the annotations of a measure go. */
 export interface MeasureNotes {
   readonly annotations: Annotations;
-  readonly position: PositionRange;
+  readonly position: NotePosition;
   readonly metricName: string;
   readonly timeAt: (step: number) => number;
 }
@@ -35,21 +34,23 @@ export function histogramMeasures(
   const [first, second] = scalars;
   if (node.name === 'histogram_fraction') return [fraction(first!, second!)];
   if (node.name === 'histogram_quantile') {
-    warnInvalid(first!, annotations, node.args[0]!.position);
+    warnInvalid(first!, annotations, { ...node.args[0]!.position, speaker: node.position });
     return [quantile(first!, undefined, () => true)];
   }
   const label = node.args[1];
   const name = label?.kind === 'string' ? label.value : '';
   return scalars.flatMap((quantiles, i) => {
-    warnInvalid(quantiles, annotations, node.args[i + 2]!.position);
+    warnInvalid(quantiles, annotations, { ...node.args[i + 2]!.position, speaker: node.position });
     return quantilesByValue(quantiles, name);
   });
 }
 
 /** The label follows the value, so an argument that changes makes a measure for each value. */
 function quantilesByValue(quantiles: Float64Array, name: string): HistogramMeasure[] {
-  return Array.from(new Set(quantiles), (q) => {
-    const applies = (step: number): boolean => Object.is(quantiles[step], q);
+  // A set makes the zeros one, Object.is does not: so they are made one here.
+  const values = quantiles.map((q) => q + 0);
+  return Array.from(new Set(values), (q) => {
+    const applies = (step: number): boolean => Object.is(values[step], q);
     return quantile(quantiles, { name, value: formatOpenMetrics(q) }, applies);
   });
 }
@@ -63,7 +64,7 @@ function formatOpenMetrics(value: number): string {
 function warnInvalid(
   quantiles: Float64Array,
   annotations: Annotations,
-  position: PositionRange,
+  position: NotePosition,
 ): void {
   for (const q of new Set(quantiles)) {
     if (!(q >= 0 && q <= 1)) annotations.warn(warningTexts.invalidQuantile(q), position);

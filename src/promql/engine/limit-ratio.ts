@@ -51,7 +51,8 @@ export class LimitRatioOperator implements Operator {
     if (this.#ratios.some(Number.isNaN)) throw new EvaluationError('Ratio value is NaN');
     const max = this.#ratios.reduce((a, b) => Math.max(a, b));
     const min = this.#ratios.reduce((a, b) => Math.min(a, b));
-    const position = this.#node.parameter?.position;
+    const { parameter, position: speaker } = this.#node;
+    const position = { ...(parameter?.position ?? speaker), speaker };
     const { annotations } = this.#run;
     if (max > 1) annotations.warn(warningTexts.invalidRatio(max, 1), position);
     if (min < -1) annotations.warn(warningTexts.invalidRatio(min, -1), position);

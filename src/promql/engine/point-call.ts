@@ -28,7 +28,7 @@ export class PointCallOperator implements Operator {
     this.#parts = parts;
     this.#run = run;
     const { args, position } = parts.node;
-    const argPosition = args[0]?.position ?? position;
+    const argPosition = { ...(args[0]?.position ?? position), speaker: position };
     this.#context = { annotations: run.annotations, metricName: '', argPosition };
   }
 

@@ -22,6 +22,8 @@ import type { FloatComparison, FloatOperation } from './arithmetic.ts';
  */
 export type Outcome = 'unfit' | 'dropped' | 'kept';
 
+type Notes = Pick<Annotations, 'warn' | 'info'>;
+
 /**
  * A binary operator on two samples, floats or histograms. The result of a kept one is in `histogram`
  * or, where that is undefined, in `value`: for comparisons the left sample.
@@ -33,10 +35,10 @@ export class SampleOperation {
   readonly operator: BinaryOperator;
   readonly float: FloatOperation | undefined;
   readonly compare: FloatComparison | undefined;
-  readonly #annotations: Annotations;
+  readonly #annotations: Notes;
   readonly #position: PositionRange;
 
-  constructor(operator: BinaryOperator, annotations: Annotations, position: PositionRange) {
+  constructor(operator: BinaryOperator, annotations: Notes, position: PositionRange) {
     this.operator = operator;
     this.float = arithmeticOperation(operator);
     this.compare = comparisonOperation(operator);

@@ -1,10 +1,12 @@
 import type { Labels } from '#/model/labels.ts';
+import { Annotations } from '../annotations.ts';
 import type { VectorMatching } from '../ast.ts';
 import { EvaluationError } from '../evaluation-error.ts';
 import type { JoinNode } from '../planner/nodes.ts';
 import type { StepColumn } from '../step-column.ts';
 import { checkMatches } from './check-matches.ts';
 import { JoinSide } from './join-side.ts';
+import { LastNotes } from './last-notes.ts';
 import type { MatchGroup } from './matching.ts';
 import { groupByMatch, matchLabels } from './matching.ts';
 import { failSameLabels } from './merged-series.ts';
@@ -16,6 +18,8 @@ import { putResult } from './vector-scalar.ts';
 
 /** Two series that meet, or one series and the fill value of the side that has none. */
 interface Pair {
+  /** Its place in Prometheus's order. */
+  readonly rank: number;
   readonly group: MatchGroup;
   readonly many: number | undefined;
   readonly one: number | undefined;
@@ -37,6 +41,9 @@ export class VectorVectorOperator implements Operator {
   readonly #one: JoinSide;
   readonly #run: QueryRun;
   readonly #operation: SampleOperation;
+  readonly #notes: LastNotes;
+  /** The same operation where its annotations do not count. */
+  readonly #probe: SampleOperation;
   readonly #isSwapped: boolean;
   readonly #matchLabels: (labels: Labels) => Labels;
   readonly #matchNames: ReadonlySet<string>;
@@ -53,7 +60,9 @@ export class VectorVectorOperator implements Operator {
     const { steps } = node.grid;
     this.#many = new JoinSide(this.#isSwapped ? right : left, steps, run);
     this.#one = new JoinSide(this.#isSwapped ? left : right, steps, run);
-    this.#operation = new SampleOperation(node.operator, run.annotations, node.position);
+    this.#notes = new LastNotes(steps, run.annotations);
+    this.#operation = new SampleOperation(node.operator, this.#notes, node.position);
+    this.#probe = new SampleOperation(node.operator, new Annotations(), node.position);
     this.#claims = new Int32Array(steps);
   }
 
@@ -66,7 +75,7 @@ export class VectorVectorOperator implements Operator {
       groups: matches.groups,
       many: this.#many,
       one: this.#one,
-      operation: this.#operation,
+      operation: this.#probe,
       run: this.#run,
     });
     const outputs = new Map<string, Output>();
@@ -127,6 +136,7 @@ export class VectorVectorOperator implements Operator {
       } else if (many === undefined) {
         if (this.#isMatched(group, step, one)) continue;
       } else if (one.present[step] === 0) continue;
+      this.#notes.at(step, pair.rank);
       this.#combine(step, many, one, groupNumber, into);
     }
   }
@@ -138,7 +148,7 @@ export class VectorVectorOperator implements Operator {
     groupNumber: number,
     into: StepColumn,
   ): void {
-    const outcome = this.#applyAt(step, many, one);
+    const outcome = this.#applyAt(this.#operation, step, many, one);
     if (outcome === 'unfit') return;
     if (groupNumber > 0 && this.#claims[step] === groupNumber) {
       throw new EvaluationError(
@@ -153,15 +163,20 @@ export class VectorVectorOperator implements Operator {
     else putResult(this.#operation, step, into);
   }
 
-  #applyAt(step: number, many: StepColumn | undefined, one: StepColumn | undefined) {
+  #applyAt(
+    operation: SampleOperation,
+    step: number,
+    many: StepColumn | undefined,
+    one: StepColumn | undefined,
+  ) {
     const { fill } = this.#node.matching;
     const manyValue = many === undefined ? fill.left! : many.values[step]!;
     const oneValue = one === undefined ? fill.right! : one.values[step]!;
     const manyHistogram = many?.histograms?.[step];
     const oneHistogram = one?.histograms?.[step];
     return this.#isSwapped
-      ? this.#operation.apply(oneValue, oneHistogram, manyValue, manyHistogram)
-      : this.#operation.apply(manyValue, manyHistogram, oneValue, oneHistogram);
+      ? operation.apply(oneValue, oneHistogram, manyValue, manyHistogram)
+      : operation.apply(manyValue, manyHistogram, oneValue, oneHistogram);
   }
 
   /**
@@ -171,7 +186,7 @@ export class VectorVectorOperator implements Operator {
   #isMatched(group: MatchGroup, step: number, one: StepColumn): boolean {
     return group.left.some((member) => {
       const many = this.#many.column(member, true);
-      return many.present[step] === 1 && this.#applyAt(step, many, one) !== 'unfit';
+      return many.present[step] === 1 && this.#applyAt(this.#probe, step, many, one) !== 'unfit';
     });
   }
 
@@ -208,10 +223,11 @@ function* pairsOf(
   ofOne: readonly MatchGroup[],
   { fill }: VectorMatching,
 ): Generator<Pair, void> {
+  let rank = 0;
   for (const [many, group] of ofMany.entries()) {
-    for (const one of group.right) yield { group, many, one };
-    if (fill.right !== undefined) yield { group, many, one: undefined };
+    for (const one of group.right) yield { rank: rank++, group, many, one };
+    if (fill.right !== undefined) yield { rank: rank++, group, many, one: undefined };
   }
   if (fill.left === undefined) return;
-  for (const [one, group] of ofOne.entries()) yield { group, many: undefined, one };
+  for (const [one, group] of ofOne.entries()) yield { rank: rank++, group, many: undefined, one };
 }

@@ -1,6 +1,5 @@
 import type { FloatHistogram } from '#/model/histogram.ts';
-import type { Annotations } from '../annotations.ts';
-import type { PositionRange } from '../ast.ts';
+import type { Annotations, NotePosition } from '../annotations.ts';
 import type { StepColumn } from '../step-column.ts';
 
 /**
@@ -52,7 +51,7 @@ export interface KernelContext {
   /** `__name__` of the series at hand, for texts that mention it. */
   metricName: string;
   /** Position of the function's first argument, whatever its type: upstream points there. */
-  readonly argPosition: PositionRange;
+  readonly argPosition: NotePosition;
 }
 
 /** `rate`, `sum_over_time` …: a series' window to at most one sample. */

@@ -26,7 +26,7 @@ export function buildPlan(expression: Expression, scope: Scope): PlanNode {
 function wrapped(expression: Expression, scope: Scope): PlanNode {
   const { grid } = scope;
   if (grid.steps === 1 || !invarianceOf(expression).wrap) return build(expression, scope);
-  const once = build(expression, { ...scope, grid: { ...grid, steps: 1 } });
+  const once = build(expression, { ...scope, grid: { ...grid, steps: 1, endMs: grid.startMs } });
   return { kind: 'step-invariant', expression: once, position: expression.position, grid };
 }
 
@@ -192,7 +192,8 @@ function callNode(expression: CallExpression, scope: Scope): PlanNode {
   checkExtension(name, source);
   const scalars = args.filter((arg) => arg !== ranged).map((arg) => wrapped(arg, inside));
   // In annotations Prometheus puts a subquery at the beginning of the query, wherever it is.
-  const argPosition = args[0]!.kind === 'subquery' ? { start: 0, end: 0 } : args[0]!.position;
+  const place = args[0]!.kind === 'subquery' ? { start: 0, end: 0 } : args[0]!.position;
+  const argPosition = { ...place, speaker: position };
   return { kind: 'range-call', name, source, args: scalars, argPosition, position, grid };
 }
 
@@ -239,9 +240,22 @@ function timestampNode(
   }
   const output = name === 'timestamp' ? 'timestamp' : 'start-timestamp';
   const selector = selectorNode(arg, scope, output);
-  // With `@` Prometheus forgets the offset here.
-  const shifted = selector.atMs === undefined ? selector : { ...selector, offsetMs: 0 };
-  return { kind: 'call', name, args: [shifted], position, grid };
+  return { kind: 'call', name, args: [forgetOffset(selector)], position, grid };
+}
+
+/**
+ * With `@` Prometheus forgets the offset below `timestamp`, but has selected the samples with it:
+ * what it finds is in both the lookback before `@` and the one before the offset. It never smooths.
+ */
+function forgetOffset(selector: SelectorNode): SelectorNode {
+  const { atMs, offsetMs, lookbackMs } = selector;
+  if (atMs === undefined) return { ...selector, smoothed: false };
+  return {
+    ...selector,
+    smoothed: false,
+    offsetMs: Math.max(0, offsetMs),
+    lookbackMs: lookbackMs - Math.abs(offsetMs),
+  };
 }
 
 function infoNode(call: CallExpression, args: readonly Expression[], scope: Scope): InfoNode {

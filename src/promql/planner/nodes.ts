@@ -1,3 +1,4 @@
+import type { NotePosition } from '../annotations.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { SelectRequest } from '#/storage/queryable.ts';
 import type { AggregationName, BinaryOperator, PositionRange, VectorMatching } from '../ast.ts';
@@ -95,7 +96,7 @@ export interface RangeCallNode extends Node {
   /** The scalar arguments, in order. */
   readonly args: readonly PlanNode[];
   /** Of the function's first argument, whichever that is. */
-  readonly argPosition: PositionRange;
+  readonly argPosition: NotePosition;
 }
 
 /** Every other function. */

@@ -51,7 +51,7 @@ export function rootScope(query: QueryTimes): Scope {
 export function gridOf(startMs: number, endMs: number, stepMs: number): StepGrid {
   if (endMs < startMs) return { startMs, stepMs, steps: 0 };
   const steps = stepMs === 0 ? 1 : Math.floor((endMs - startMs) / stepMs) + 1;
-  return { startMs, stepMs, steps };
+  return { startMs, stepMs, steps, endMs };
 }
 
 export interface Subquery {
