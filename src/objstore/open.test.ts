@@ -35,13 +35,12 @@ describe('openBucket()', () => {
 
   test('says what is wrong, where, and what to do', async () => {
     const { open } = setUp();
-    const wrong: readonly (readonly [string, string])[] = [
-      ['type: GCS', 'type "GCS" is not supported by this version; use FILESYSTEM or S3'],
+    const wrong: (readonly [string, string])[] = [
       [
-        'type: azure\nconfig: {a: 1}',
-        'type "azure" is not supported by this version; use FILESYSTEM or S3',
+        'type: swift\nconfig: {a: 1}',
+        'type "swift" is not supported by this version; use FILESYSTEM, S3 or GCS',
       ],
-      ['type: S33', 'unknown type "S33"; use FILESYSTEM or S3'],
+      ['type: S33', 'unknown type "S33"; use FILESYSTEM, S3 or GCS'],
       ['config: {}', 'line 1, column 1: "type" is missing'],
       ['type: FILESYSTEM', '"config.directory" is missing; want a path'],
       ['type: S3\nconf: 1', 'line 2, column 1: unknown key "conf"; did you mean "config"?'],
@@ -76,6 +75,25 @@ describe('openBucket()', () => {
       ],
       [`${S3}hedging_config: {enabled: true}`, '"hedging_config" is not supported by this version'],
     ];
+    wrong.push(
+      ['type: GCS', '"config.bucket" is missing; want the name of the bucket'],
+      [
+        'type: GCS\nconfig: {buket: x}',
+        'line 2, column 10: unknown key "buket"; did you mean "bucket"?',
+      ],
+      [
+        'type: GCS\nconfig: {bucket: b, service_account: "{x"}',
+        '"config.service_account" is not valid JSON (at position 1); want the JSON of a credentials file, as in service_account: |-',
+      ],
+      [
+        'type: GCS\nconfig: {bucket: b, service_account: "{}"}',
+        '"config.service_account" has no "type"; want the JSON of a credentials file, as in service_account: |-',
+      ],
+      [
+        'type: GCS\nconfig: {bucket: b, http_config: {tls_config: {cert_file: /c}}}',
+        '"config.http_config.tls_config": set cert_file and key_file together',
+      ],
+    );
     for (const [text, message] of wrong) {
       await assert.rejects(open(text), new BadInputError(`--objstore.config: ${message}`));
     }

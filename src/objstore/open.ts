@@ -8,6 +8,8 @@ import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { Bucket } from './bucket.ts';
 import { FilesystemBucket } from './filesystem.ts';
+import { openGcsBucket } from './gcs.ts';
+import { gcsSchema, problemOfGcs } from './gcs/config.ts';
 import { meteredBucket } from './metered.ts';
 import { prefixedBucket } from './prefixed.ts';
 import { openS3Bucket } from './s3.ts';
@@ -25,12 +27,12 @@ export interface ObjstoreEffects {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Environment variables; only the proxy's are looked at here. Default none. */
+  /** Environment variables; only those of proxies and emulators are looked at here. Default none. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
-const PROVIDERS = ['FILESYSTEM', 'S3'] as const;
-const OTHER_PROVIDERS = ['GCS', 'AZURE', 'SWIFT', 'COS', 'ALIYUNOSS', 'BOS', 'OCI', 'OBS'];
+const PROVIDERS = ['FILESYSTEM', 'S3', 'GCS'] as const;
+const OTHER_PROVIDERS = ['AZURE', 'SWIFT', 'COS', 'ALIYUNOSS', 'BOS', 'OCI', 'OBS'];
 
 const common = {
   type: v.string(),
@@ -53,6 +55,7 @@ const filesystem = v.strictObject({
   config: v.optional(v.looseObject({ directory: v.optional(v.string(), '') }), {}),
 });
 const s3 = v.strictObject({ ...common, config: v.optional(s3Schema, {}) });
+const gcs = v.strictObject({ ...common, config: v.optional(gcsSchema, {}) });
 
 /**
  * Opens the bucket that Thanos's object storage configuration (YAML) describes, with its metrics.
@@ -104,8 +107,18 @@ async function openProvider(
         label: config.bucket,
       };
     }
+    case 'GCS': {
+      const { config } = parseYaml(source, text, gcs);
+      const problem = problemOfGcs(config);
+      if (problem !== undefined) throw new BadInputError(`${source}: ${problem}`);
+      const environment = effects.environment ?? {};
+      return {
+        bucket: await openGcsBucket(config, { ...effects, environment }),
+        label: config.bucket,
+      };
+    }
     case undefined: {
-      const known = PROVIDERS.join(' or ');
+      const known = `${PROVIDERS.slice(0, -1).join(', ')} or ${PROVIDERS.at(-1)}`;
       const isOther = OTHER_PROVIDERS.includes(type.toUpperCase());
       throw new BadInputError(
         isOther

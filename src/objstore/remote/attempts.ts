@@ -16,13 +16,17 @@ export interface History {
 export interface RetryOptions {
   readonly words: FailureWords;
   readonly maxAttempts: number;
+  /** Default 0.2 s. */
+  readonly firstWaitMs?: number;
+  /** Default 10 s. */
+  readonly longestWaitMs?: number;
   readonly clock: Clock;
   readonly random: Random;
 }
 
 /**
  * Tries an operation until it succeeds, fails for good, or has failed `maxAttempts` times without
- * making progress. Waits grow twofold from 0.2 s to 10 s, each between its half and its whole.
+ * making progress. Waits grow twofold from the first to the longest, each between its half and its whole.
  */
 export class Attempts {
   readonly #options: RetryOptions;
@@ -68,9 +72,10 @@ export class Attempts {
   }
 
   #waitMs({ retryAfterSeconds }: Failure): number {
-    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.#failed - 1));
-    const wait = longest * (0.5 + this.#options.random.next() / 2);
-    return Math.max(wait, Math.min((retryAfterSeconds ?? 0) * 1000, LONGEST_WAIT_MS));
+    const { firstWaitMs = FIRST_WAIT_MS, longestWaitMs = LONGEST_WAIT_MS, random } = this.#options;
+    const longest = Math.min(longestWaitMs, firstWaitMs * 2 ** (this.#failed - 1));
+    const wait = longest * (0.5 + random.next() / 2);
+    return Math.max(wait, Math.min((retryAfterSeconds ?? 0) * 1000, longestWaitMs));
   }
 
   /** Our own errors pass as they are; the SDK's become one that says what to check. */
@@ -87,5 +92,5 @@ export class Attempts {
 }
 
 function isSdkError(code: string): boolean {
-  return ['TimeoutError', 'TruncatedBody', 'CredentialsProviderError'].includes(code);
+  return ['TimeoutError', 'TruncatedBody'].includes(code) || code.startsWith('Credentials');
 }

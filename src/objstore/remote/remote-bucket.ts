@@ -1,0 +1,358 @@
+import type { Clock } from '#/lib/clock.ts';
+import { concurrently } from '#/lib/concurrently.ts';
+import { deadline } from '#/lib/deadline.ts';
+import { NotFoundError, UnavailableError, messageOf } from '#/lib/errors.ts';
+import type { Random } from '#/lib/random.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import { ConditionError } from '../bucket.ts';
+import type {
+  Bucket,
+  ListEntry,
+  ListOptions,
+  ObjectAttributes,
+  ReadOptions,
+  UploadOptions,
+} from '../bucket.ts';
+import { checkPrefix, compareEntries } from '../names.ts';
+import { concat, inParts } from '../streams.ts';
+import { Attempts } from './attempts.ts';
+import type { History, RetryOptions } from './attempts.ts';
+import type { Condition, Meaning, ObjectService, Part, PartsUpload, Span } from './service.ts';
+
+export interface RemoteOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log?: Log;
+  readonly maxAttempts: number;
+  /** Of a read, counted anew whenever bytes arrive. Default `maxAttempts`. */
+  readonly maxReadAttempts?: number;
+  readonly firstWaitMs?: number;
+  readonly longestWaitMs?: number;
+  /** Within which an attempt must be answered. */
+  readonly answerMs: number;
+}
+
+/** The slowest upload that is worth waiting for. */
+const SLOWEST_BYTES_PER_MS = 100;
+/** An object up to this size is compared to find out whether a lost write was ours. */
+const COMPARABLE_BYTES = 1024 * 1024;
+
+/**
+ * A bucket out of one provider's operations: it retries what may get better, bounds every attempt
+ * in time, goes on where a read broke off, cuts large contents into parts, and finds out what a
+ * failed condition means after an answer was lost.
+ */
+export class RemoteBucket implements Bucket {
+  readonly name: string;
+  readonly #service: ObjectService;
+  readonly #options: RemoteOptions;
+  readonly #retries: RetryOptions;
+
+  constructor(service: ObjectService, options: RemoteOptions) {
+    this.name = service.name;
+    this.#service = service;
+    this.#options = options;
+    this.#retries = { ...options, words: service.words };
+  }
+
+  async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListEntry> {
+    checkPrefix(prefix);
+    const { signal, recursive = false } = options;
+    const what = `list "${prefix}"`;
+    let last = '';
+    let token: string | undefined;
+    do {
+      const request = { prefix, recursive, token };
+      const page = await this.#retry(what, signal, () =>
+        this.#send((at) => this.#service.listPage(request, at), signal),
+      );
+      for (const entry of page.entries.toSorted(compareEntries)) {
+        signal?.throwIfAborted();
+        // A directory that spans pages may be told by each.
+        if (entry.name !== prefix && entry.name !== last) yield entry;
+        last = entry.name;
+      }
+      token = page.next;
+    } while (token !== undefined);
+  }
+
+  async read(name: string, options: ReadOptions = {}): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for await (const piece of this.readStream(name, options)) {
+      pieces.push(piece);
+      length += piece.length;
+    }
+    return pieces.length === 1 ? pieces[0]! : concat(pieces, length);
+  }
+
+  async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+    const { offset = 0, length, signal } = options;
+    if (length === 0) {
+      if ((await this.attributes(name, signal)) === undefined) throw this.#missing(name);
+      return;
+    }
+    const { maxAttempts, maxReadAttempts = maxAttempts } = this.#options;
+    const retries = { ...this.#retries, maxAttempts: maxReadAttempts };
+    const attempts = new Attempts(`read "${name}"`, retries);
+    const end = length === undefined ? undefined : offset + length;
+    let start = offset;
+    let version: string | undefined;
+    for (;;) {
+      try {
+        const body = await this.#get(name, { start, end, version }, signal);
+        if (body === undefined) return;
+        version = body.version;
+        for await (const piece of body.pieces) {
+          attempts.progress();
+          start += piece.length;
+          yield piece;
+        }
+        return;
+      } catch (thrown) {
+        await attempts.failed(thrown, signal);
+      }
+    }
+  }
+
+  /** `undefined` when the object ends before the span. */
+  async #get(name: string, span: Span, signal: AbortSignal | undefined) {
+    try {
+      return await this.#send((at) => this.#service.get(name, span, at), signal);
+    } catch (thrown) {
+      switch (this.#meaningOf(thrown)) {
+        case 'missing':
+          throw this.#missing(name);
+        case 'past the end':
+          return undefined;
+        case 'condition failed':
+          throw new UnavailableError(
+            `${this.name}/${name} was replaced while it was read; read it again`,
+          );
+        case 'other':
+          throw thrown;
+      }
+    }
+  }
+
+  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
+    return this.#retry(`look up "${name}"`, signal, async () => {
+      try {
+        return await this.#send((at) => this.#service.head(name, at), signal);
+      } catch (thrown) {
+        if (this.#meaningOf(thrown) !== 'missing') throw thrown;
+        return undefined;
+      }
+    });
+  }
+
+  async upload(
+    name: string,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    options: UploadOptions = {},
+  ): Promise<void> {
+    options.signal?.throwIfAborted();
+    const { partBytes, maxParts } = this.#service;
+    if (content instanceof Uint8Array) {
+      if (content.length <= partBytes) return this.#put(name, content, options);
+      const bytes = Math.max(partBytes, roundUp(Math.ceil(content.length / maxParts)));
+      return this.#uploadParts(name, slices(content, bytes), options);
+    }
+    const parts = inParts(content, partBytes);
+    const first = (await parts.next()).value ?? new Uint8Array();
+    const second = await parts.next();
+    if (second.done === true) return this.#put(name, first, options);
+    return this.#uploadParts(name, chain([first, second.value], parts), options);
+  }
+
+  async remove(name: string, signal?: AbortSignal): Promise<void> {
+    await this.#retry(`remove "${name}"`, signal, async () => {
+      try {
+        await this.#send((at) => this.#service.remove(name, at), signal);
+      } catch (thrown) {
+        if (this.#meaningOf(thrown) !== 'missing') throw thrown;
+      }
+    });
+  }
+
+  [Symbol.asyncDispose](): PromiseLike<void> {
+    return this.#service[Symbol.asyncDispose]();
+  }
+
+  async #put(name: string, bytes: Uint8Array, options: UploadOptions): Promise<void> {
+    const { signal } = options;
+    await this.#retry(`upload "${name}"`, signal, async ({ ambiguous }) => {
+      try {
+        const put = (at: AbortSignal) => this.#service.put(name, bytes, conditionOf(options), at);
+        await this.#send(put, signal, bytes.length);
+      } catch (thrown) {
+        if (!this.#refused(thrown, options)) throw thrown;
+        // After a lost answer it may be our own write that is in the way.
+        if (ambiguous && (await this.#holds(name, bytes, signal))) return;
+        throw this.#conditionFailed(name, options);
+      }
+    });
+  }
+
+  async #holds(name: string, bytes: Uint8Array, signal: AbortSignal | undefined) {
+    const found = await this.attributes(name, signal);
+    if (found?.sizeBytes !== bytes.length || bytes.length > COMPARABLE_BYTES) return false;
+    return Buffer.from(bytes).equals(await this.read(name, signal === undefined ? {} : { signal }));
+  }
+
+  async #uploadParts(
+    name: string,
+    parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options: UploadOptions,
+  ): Promise<void> {
+    const signal = options.signal ?? new AbortController().signal;
+    // Better than to learn it when everything is sent.
+    if (options.ifAbsent === true && (await this.attributes(name, signal)) !== undefined) {
+      throw this.#conditionFailed(name, options);
+    }
+    const { maxParts, parallelParts } = this.#service;
+    const upload = await this.#retry(`start the upload of "${name}"`, signal, () =>
+      this.#toldApart(name, options, () =>
+        this.#send((at) => this.#service.startParts(name, conditionOf(options), at), signal),
+      ),
+    );
+    try {
+      await concurrently(parallelParts, numbered(parts), signal, async (part, inner) => {
+        if (part.number > maxParts) throw tooManyParts(name, maxParts);
+        await this.#retry(`upload part ${part.number} of "${name}"`, inner, (history) =>
+          this.#toldApart(name, options, () =>
+            this.#send((at) => upload.send(part, history, at), inner, part.bytes.length),
+          ),
+        );
+      });
+      await this.#finish(name, upload, options, signal);
+    } catch (thrown) {
+      await this.#abort(name, upload);
+      throw thrown;
+    }
+  }
+
+  async #finish(name: string, upload: PartsUpload, options: UploadOptions, signal: AbortSignal) {
+    await this.#retry(`finish the upload of "${name}"`, signal, async ({ ambiguous }) => {
+      try {
+        await this.#toldApart(name, options, () => this.#send((at) => upload.finish(at), signal));
+      } catch (thrown) {
+        const isOurs =
+          ambiguous &&
+          thrown instanceof ConditionError &&
+          (await this.#send((at) => upload.isFinished(at), signal));
+        if (!isOurs) throw thrown;
+      }
+    });
+  }
+
+  /** @throws ConditionError if that is why `work` failed. */
+  async #toldApart<T>(name: string, options: UploadOptions, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      throw this.#refused(thrown, options) ? this.#conditionFailed(name, options) : thrown;
+    }
+  }
+
+  async #abort(name: string, upload: PartsUpload): Promise<void> {
+    try {
+      await this.#send((at) => upload.abort(at), undefined);
+    } catch (thrown) {
+      const err = messageOf(thrown);
+      this.#options.log?.warn('a failed upload could not be taken back', { object: name, err });
+    }
+  }
+
+  #retry<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    work: (history: History) => Promise<T>,
+  ): Promise<T> {
+    return new Attempts(what, this.#retries).run(signal, work);
+  }
+
+  /** One attempt, which must be answered in time; `sentBytes` get the time they need. */
+  async #send<T>(
+    request: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal | undefined,
+    sentBytes = 0,
+  ): Promise<T> {
+    const { clock, answerMs } = this.#options;
+    using limit = deadline(clock, answerMs + sentBytes / SLOWEST_BYTES_PER_MS, signal);
+    try {
+      signal?.throwIfAborted();
+      return await request(limit.signal);
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      throw limit.expired ? (limit.signal.reason as Error) : thrown;
+    }
+  }
+
+  #meaningOf(thrown: unknown): Meaning {
+    const { words } = this.#service;
+    return words.meaningOf(words.failureOf(thrown));
+  }
+
+  /** Whether a write failed because of its condition: an object that must not change may be gone. */
+  #refused(thrown: unknown, { ifMatch }: UploadOptions): boolean {
+    const meaning = this.#meaningOf(thrown);
+    return meaning === 'condition failed' || (ifMatch !== undefined && meaning === 'missing');
+  }
+
+  #conditionFailed(name: string, { ifMatch }: UploadOptions): ConditionError {
+    return new ConditionError(
+      ifMatch === undefined
+        ? `${this.name}/${name} exists already`
+        : `${this.name}/${name} is not version ${ifMatch} any more`,
+    );
+  }
+
+  #missing(name: string): NotFoundError {
+    return new NotFoundError(`${this.name}/${name} does not exist`);
+  }
+}
+
+function conditionOf({ ifAbsent, ifMatch }: UploadOptions): Condition {
+  if (ifAbsent === true) return { ifAbsent };
+  return ifMatch === undefined ? {} : { ifMatch };
+}
+
+function tooManyParts(name: string, maxParts: number): UnavailableError {
+  return new UnavailableError(`cannot upload "${name}": it has more than ${maxParts} parts`);
+}
+
+const PART_STEP_BYTES = 256 * 1024;
+
+/** GCS takes only multiples of this; to others it is all the same. */
+export function roundUp(bytes: number): number {
+  return Math.ceil(bytes / PART_STEP_BYTES) * PART_STEP_BYTES;
+}
+
+function* slices(bytes: Uint8Array, partBytes: number): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += partBytes) {
+    yield bytes.subarray(start, start + partBytes);
+  }
+}
+
+async function* chain<T>(first: readonly T[], rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield* first;
+  yield* rest;
+}
+
+/** Each part once the next is there, so that the last is known. */
+async function* numbered(
+  parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Part> {
+  let waiting: Omit<Part, 'isLast'> | undefined;
+  for await (const bytes of parts) {
+    const next: Omit<Part, 'isLast'> = {
+      number: (waiting?.number ?? 0) + 1,
+      offset: (waiting?.offset ?? 0) + (waiting?.bytes.length ?? 0),
+      bytes,
+    };
+    if (waiting !== undefined) yield { ...waiting, isLast: false };
+    waiting = next;
+  }
+  if (waiting !== undefined) yield { ...waiting, isLast: true };
+}
