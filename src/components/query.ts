@@ -29,6 +29,7 @@ import { ApiProxy } from '#/query/api-proxy.ts';
 import type { ClientSettings, ClientTls, EndpointConfig } from '#/query/endpoint-config.ts';
 import { EndpointSet } from '#/query/endpoints.ts';
 import type { ConnectionLabel } from '#/query/endpoints.ts';
+import { lookbacks } from '#/query/lookback.ts';
 import { Querier } from '#/query/querier.ts';
 import { QueryApi as QueryService } from '#/query/query-api.ts';
 import {
@@ -85,8 +86,6 @@ export interface QueryConfig {
   readonly tenancy: { readonly header: string; readonly defaultTenant: string };
   readonly status: StatusApi;
 }
-
-const RESOLUTIONS_MS = [0, 300_000, 3_600_000];
 
 /** Answers PromQL over all its endpoints, over HTTP and gRPC, until `runtime.signal` aborts. */
 export async function runQuery(config: QueryConfig, runtime: Runtime): Promise<void> {
@@ -208,14 +207,6 @@ function queryApi(config: QueryConfig, store: ProxyStore, { clock }: Runtime): Q
     metadataRangeMs: query.metadataRangeMs,
     tenantHeader: tenancy.header,
     defaultTenant: tenancy.defaultTenant,
-  };
-}
-
-/** A downsampled series has a sample a resolution: it must count until the next one comes. */
-function lookbacks(lookbackMs: number, dynamic: boolean): (maxResolutionMs: number) => number {
-  return (maxResolutionMs) => {
-    const coarsest = RESOLUTIONS_MS.findLast((resolution) => resolution <= maxResolutionMs) ?? 0;
-    return dynamic ? Math.max(lookbackMs, coarsest) : lookbackMs;
   };
 }
 
