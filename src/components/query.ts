@@ -10,6 +10,7 @@ import { statusRoutes } from '#/api/status.ts';
 import type { StatusApi } from '#/api/status.ts';
 import { storesRoutes } from '#/api/stores.ts';
 import { targetsRoutes } from '#/api/targets.ts';
+import { tsdbStatusRoutes } from '#/api/tsdb-status.ts';
 import { uiRoutes } from '#/api/ui.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { DnsResolver } from '#/discovery/dns.ts';
@@ -244,6 +245,7 @@ function routesOf(
     ...targetsRoutes(endpointApi),
     ...exemplarRoutes(endpointApi),
     ...storesRoutes(endpointApi),
+    ...tsdbStatusRoutes(endpointApi),
     ...statusRoutes(config.status),
     ...uiRoutes(),
   ];

@@ -26,12 +26,16 @@ export async function findTsdbStatistics(
   const statistics = new Map<string, TSDBStatisticsEntry>();
   for (const [tenant, entry] of items.flatMap((item) => [...item.statistics])) {
     const before = statistics.get(tenant);
-    statistics.set(tenant, before === undefined ? entry : merged(before, entry));
+    statistics.set(tenant, before === undefined ? entry : mergeStatistics(before, entry));
   }
   return { statistics, warnings };
 }
 
-function merged(a: TSDBStatisticsEntry, b: TSDBStatisticsEntry): TSDBStatisticsEntry {
+/** The statistics of two heads as of one: counts are added up, and lists begin with the largest. */
+export function mergeStatistics(
+  a: TSDBStatisticsEntry,
+  b: TSDBStatisticsEntry,
+): TSDBStatisticsEntry {
   const add = (x: number, y: number) => x + y;
   return {
     headStatistics: mergedHead(a.headStatistics, b.headStatistics),

@@ -23,7 +23,7 @@ import type { WriteRequest, WriteResponse } from '#/proto/store.ts';
 import { TargetsDefinition } from '#/proto/targets.ts';
 import type { TargetsRequest, TargetsResponse } from '#/proto/targets.ts';
 
-export { matcherOf, shardOf } from './wire/requests.ts';
+export { matcherOf, matcherToWire, shardOf } from './wire/requests.ts';
 
 /*
  * The APIs of an endpoint besides the StoreAPI. Each is an interface that a component implements, a
