@@ -12,7 +12,7 @@ import { QueryRun } from './engine/query-run.ts';
 import { parseExpression, stableFeatures } from './parser.ts';
 import type { ParserFeatures } from './parser.ts';
 import { planQuery } from './planner.ts';
-import type { PlanNode } from './planner.ts';
+import type { PlanNode, PlannerPass } from './planner.ts';
 import type { Evaluation, QueryValue } from './value.ts';
 
 /** What PromQL may use beyond the stable language; the names follow Prometheus's feature flags. */
@@ -41,6 +41,8 @@ export interface EngineOptions {
   /** The step of a subquery that names none, by its range. */
   readonly defaultStepMs: (rangeMs: number) => number;
   readonly features: EngineFeatures;
+  /** What improves a plan before it is evaluated. Default: all there is; results are the same without. */
+  readonly passes?: readonly PlannerPass[];
 }
 
 export interface InstantQuery {
@@ -111,9 +113,9 @@ export class Engine implements QueryEngine {
     times: { startMs: number; endMs: number; stepMs: number },
     lookbackMs: number | undefined,
   ): PlanNode {
-    const { defaultStepMs } = this.#options;
+    const { defaultStepMs, passes } = this.#options;
     const lookback = (lookbackMs ?? 0) > 0 ? lookbackMs! : this.#options.lookbackMs;
-    return planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs });
+    return planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs }, passes);
   }
 
   /** A failure in one branch of the plan stops the others. */

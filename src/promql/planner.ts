@@ -11,19 +11,22 @@ export { printPlan } from './planner/print-plan.ts';
 export type { PlanNode } from './planner/nodes.ts';
 export type { QueryTimes } from './planner/scope.ts';
 
-/** The passes in the order they run. Each takes and gives a whole plan with the same result. */
-const passes: readonly ((plan: PlanNode) => PlanNode)[] = [
-  foldConstants,
-  pushMatchers,
-  mergeSelects,
-];
+/** Takes and gives a whole plan; evaluating either has the same result. */
+export type PlannerPass = (plan: PlanNode) => PlanNode;
+
+/** All passes in the order they run. */
+export const plannerPasses: readonly PlannerPass[] = [foldConstants, pushMatchers, mergeSelects];
 
 /**
  * The logical plan of an expression for given times.
  * @throws BadInputError for a duration that is no valid one.
  * @throws EvaluationError for a modifier that a function does not take.
  */
-export function planQuery(expression: Expression, query: QueryTimes): PlanNode {
+export function planQuery(
+  expression: Expression,
+  query: QueryTimes,
+  passes: readonly PlannerPass[] = plannerPasses,
+): PlanNode {
   return passes.reduce((plan, pass) => pass(plan), plainPlan(expression, query));
 }
 
