@@ -6,6 +6,7 @@ import * as math from './functions/math.ts';
 import { histogramVariance, ofHistogram } from './functions/native-histogram.ts';
 import * as overTime from './functions/over-time.ts';
 import { delta, idelta, increase, irate, rate } from './functions/rate.ts';
+import { extremeOfSeries, quantileOfSeries } from './functions/sliding.ts';
 import { rateOfSeries } from './functions/rate-series.ts';
 import type { SeriesKernel } from './functions/rate-series.ts';
 import { deriv, doubleExponentialSmoothing, predictLinear } from './functions/regression.ts';
@@ -66,11 +67,11 @@ export const rangeFunctions: ReadonlyMap<string, RangeFunction> = new Map([
   ['irate', range(irate, { readsStartTimes: true })],
   ['last_over_time', range(overTime.lastOverTime, { keepsName: true })],
   ['mad_over_time', range(overTime.madOverTime)],
-  ['max_over_time', range(overTime.maxOverTime)],
-  ['min_over_time', range(overTime.minOverTime)],
+  ['max_over_time', range(overTime.maxOverTime, { ofSeries: extremeOfSeries('max') })],
+  ['min_over_time', range(overTime.minOverTime, { ofSeries: extremeOfSeries('min') })],
   ['predict_linear', range(predictLinear)],
   ['present_over_time', range(overTime.presentOverTime)],
-  ['quantile_over_time', range(overTime.quantileOverTime)],
+  ['quantile_over_time', range(overTime.quantileOverTime, { ofSeries: quantileOfSeries() })],
   [
     'rate',
     range(rate, {

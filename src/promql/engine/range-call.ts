@@ -92,7 +92,7 @@ export class RangeCallOperator implements Operator {
     const { ofSeries } = definition;
     const isPlain = samples.histograms === undefined && samples.startTimes === undefined;
     if (ofSeries !== undefined && isPlain && this.#window.extension === 'none') {
-      const { total, widest } = ofSeries(samples, windows, into);
+      const { total, widest } = ofSeries(samples, windows, into, this.#args, this.#context);
       this.#count(total, widest);
     } else {
       this.#slide(samples, windows, into);

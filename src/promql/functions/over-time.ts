@@ -141,7 +141,7 @@ export const quantileOverTime: RangeKernel = (window, result, context) => {
   if (result.present) warnInvalidQuantile(window.args[0]!, context);
 };
 
-function warnInvalidQuantile(q: number, { annotations, argPosition }: KernelContext): void {
+export function warnInvalidQuantile(q: number, { annotations, argPosition }: KernelContext): void {
   if (!(q >= 0 && q <= 1)) annotations.warn(warningTexts.invalidQuantile(q), argPosition);
 }
 

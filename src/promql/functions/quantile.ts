@@ -3,16 +3,25 @@
  * NaN for no values or q = NaN, −Inf below 0 and +Inf above 1.
  */
 export function quantileOf(q: number, values: Float64Array): number {
-  if (values.length === 0 || q !== q) return NaN;
+  values.sort();
+  return quantileOfSorted(q, values, countTrailingNaNs(values), values.length);
+}
+
+/** The same of `count` values: `nans` that are NaN, and the others sorted in front of `sorted`. */
+export function quantileOfSorted(
+  q: number,
+  sorted: Float64Array,
+  nans: number,
+  count: number,
+): number {
+  if (count === 0 || q !== q) return NaN;
   if (q < 0) return -Infinity;
   if (q > 1) return Infinity;
-  values.sort();
-  const rank = q * (values.length - 1);
+  const rank = q * (count - 1);
   const lower = Math.floor(rank);
-  const upper = Math.min(values.length - 1, lower + 1);
+  const upper = Math.min(count - 1, lower + 1);
   const weight = rank - lower;
-  const nans = countTrailingNaNs(values);
-  return sortedAt(values, lower, nans) * (1 - weight) + sortedAt(values, upper, nans) * weight;
+  return sortedAt(sorted, lower, nans) * (1 - weight) + sortedAt(sorted, upper, nans) * weight;
 }
 
 /** Typed arrays sort NaN behind all numbers; here it comes before them. */

@@ -4,21 +4,26 @@ import fc from 'fast-check';
 import { Annotations } from '../annotations.ts';
 import { rangeFunctions } from '../functions.ts';
 import { StepColumn } from '../step-column.ts';
-import type { KernelResult, RangeFunction, RangeWindow } from '../functions.ts';
+import type { KernelContext, KernelResult, RangeFunction, RangeWindow } from '../functions.ts';
 
 const STEPS = 40;
 
-const series = fc.array(
-  fc.record({ gap: fc.integer({ min: 1, max: 60_000 }), value: fc.double({ min: -10, max: 1e6 }) }),
-  { maxLength: 60 },
+const anyValue = fc.oneof(
+  { arbitrary: fc.double({ min: -10, max: 1e6 }), weight: 4 },
+  fc.constantFrom(0, -0, 1, NaN, Infinity, -Infinity),
 );
+const series = fc.array(fc.record({ gap: fc.integer({ min: 1, max: 60_000 }), value: anyValue }), {
+  maxLength: 60,
+});
 const grids = fc.record({
   firstEnd: fc.integer({ min: -100_000, max: 400_000 }),
   stride: fc.integer({ min: 0, max: 100_000 }),
   rangeMs: fc.integer({ min: 1, max: 600_000 }),
 });
 
-for (const name of ['rate', 'increase', 'delta']) {
+const names = ['rate', 'increase', 'delta', 'max_over_time', 'min_over_time', 'quantile_over_time'];
+const Q = 0.3;
+for (const name of names) {
   test(`${name} of a whole series equals its kernel window by window`, () => {
     const definition = rangeFunctions.get(name)!;
     fc.assert(
@@ -27,7 +32,8 @@ for (const name of ['rate', 'increase', 'delta']) {
         const times = Float64Array.from(samples, ({ gap }) => (time += gap));
         const values = Float64Array.from(samples, ({ value }) => value);
         const whole = new StepColumn(STEPS);
-        definition.ofSeries!({ times, values, length: times.length }, grid, whole);
+        const floats = { times, values, length: times.length };
+        definition.ofSeries!(floats, grid, whole, [new Float64Array(STEPS).fill(Q)], context());
         assert.deepEqual(
           samplesOf(whole),
           samplesOf(windowByWindow(definition, times, values, grid)),
@@ -44,11 +50,6 @@ function windowByWindow(
   { firstEnd, stride, rangeMs }: { firstEnd: number; stride: number; rangeMs: number },
 ): StepColumn {
   const column = new StepColumn(STEPS);
-  const context = {
-    annotations: new Annotations(),
-    metricName: 'm',
-    argPosition: { start: 0, end: 1 },
-  };
   for (let step = 0; step < STEPS; step++) {
     const rangeEnd = firstEnd + step * stride;
     const rangeStart = rangeEnd - rangeMs;
@@ -65,13 +66,17 @@ function windowByWindow(
       rangeStart,
       rangeEnd,
       stepTime: rangeEnd,
-      args: [],
+      args: [Q],
     };
     const result: KernelResult = { present: false, value: 0, histogram: undefined };
-    kernel(window, result, context);
+    kernel(window, result, context());
     if (result.present) column.setFloat(step, result.value);
   }
   return column;
+}
+
+function context(): KernelContext {
+  return { annotations: new Annotations(), metricName: 'm', argPosition: { start: 0, end: 1 } };
 }
 
 function samplesOf({ values, present }: StepColumn): (number | undefined)[] {

@@ -1,7 +1,7 @@
 import type { StepColumn } from '../step-column.ts';
+import type { KernelContext } from './kernel.ts';
 import { extrapolationFactor, secondsOf } from './extrapolate.ts';
 import type { RateKind } from './rate.ts';
-import { withDrops } from './with-drops.ts';
 
 /** The samples of a series of floats; only the first `length` entries count. */
 export interface FloatSamples {
@@ -33,6 +33,9 @@ export type SeriesKernel = (
   samples: FloatSamples,
   grid: WindowGrid,
   into: StepColumn,
+  /** A column over the steps for each scalar argument. */
+  args: readonly Float64Array[],
+  context: KernelContext,
 ) => WindowCounts;
 
 /**
@@ -63,7 +66,12 @@ export function rateOfSeries({ isCounter, isRate }: RateKind): SeriesKernel {
       const firstValue = values[from]!;
       let change = values[last]! - firstValue;
       if (fall <= from) fall = nextFall(values, from + 1, length);
-      if (fall <= last) change = withDrops(change, values, from, last);
+      // As withDrops; a call would make an object of `change` at every step.
+      if (fall <= last) {
+        for (let i = from + 1; i <= last; i++) {
+          if (values[i]! < values[i - 1]!) change += values[i - 1]!;
+        }
+      }
       const zeroRatio = isCounter && change > 0 && firstValue >= 0 ? firstValue / change : Infinity;
       const factor = extrapolationFactor(
         times[from]!,
