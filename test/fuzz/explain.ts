@@ -18,7 +18,7 @@ export type Verdict =
   | { readonly kind: 'unexplained'; readonly difference: string };
 
 /** The order of a map decides; often there are two possible answers. */
-const ANSWERS_OF_ONE_QUERY = 16;
+export const ANSWERS_OF_ONE_QUERY = 16;
 
 /** Asks both sides and looks for the reason if they differ. */
 export async function compareSides(
