@@ -106,7 +106,7 @@ export class Labels implements Iterable<Label> {
   }
 
   equals(other: Labels): boolean {
-    return this === other || this.key === other.key;
+    return this === other || compareLabels(this, other) === 0;
   }
 
   *[Symbol.iterator](): Iterator<Label> {

@@ -4,6 +4,7 @@ import { LimitError, UnavailableError, messageOf } from '#/lib/errors.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import { untilAborted } from '#/lib/until-aborted.ts';
 import { compareLabels } from '#/model/labels.ts';
+import type { EncodedChunk } from '#/tsdb/chunk.ts';
 import type { ProxyEndpoint } from '../proxy-store.ts';
 import { shardFilter } from '../shard.ts';
 import type { SeriesBatch, SeriesRequest, StoreContext, StoreSeries } from '../store.ts';
@@ -147,10 +148,14 @@ const CHUNK_OVERHEAD_BYTES = 150;
 function sizeOf({ labels, chunks }: StoreSeries): number {
   let bytes = SERIES_OVERHEAD_BYTES + labels.size * 32;
   for (const { raw, count, sum, min, max, counter } of chunks) {
-    bytes += CHUNK_OVERHEAD_BYTES;
-    for (const part of [raw, count, sum, min, max, counter]) bytes += part?.data.length ?? 0;
+    bytes += CHUNK_OVERHEAD_BYTES + dataBytes(raw) + dataBytes(count) + dataBytes(sum);
+    bytes += dataBytes(min) + dataBytes(max) + dataBytes(counter);
   }
   return bytes;
+}
+
+function dataBytes(part: EncodedChunk | undefined): number {
+  return part === undefined ? 0 : part.data.length;
 }
 
 function failureText(endpoint: ProxyEndpoint, thrown: unknown, started: boolean): string {
