@@ -6,10 +6,7 @@ import { callContext, labelsJson, replicaLabelsOf, strategyOf } from './endpoint
 import type { EndpointApi } from './endpoint-api.ts';
 import { apiRoute } from './envelope.ts';
 import type { ApiResult } from './envelope.ts';
-
-/** All time, as Prometheus's API bounds it; in milliseconds. */
-const EARLIEST = -9_223_309_901_257_974;
-const LATEST = 9_223_309_901_257_974;
+import { EARLIEST_MS, LATEST_MS } from './time-range.ts';
 
 /** `/api/v1/query_exemplars`: of all endpoints that keep exemplars. */
 export function exemplarRoutes(api: EndpointApi): Route[] {
@@ -22,8 +19,8 @@ export function exemplarRoutes(api: EndpointApi): Route[] {
 
 async function exemplars(api: EndpointApi, request: HttpRequest): Promise<ApiResult> {
   const { params } = request;
-  const start = params.timeMs('start', EARLIEST);
-  const end = params.timeMs('end', LATEST);
+  const start = params.timeMs('start', EARLIEST_MS);
+  const end = params.timeMs('end', LATEST_MS);
   if (end < start) throw new BadInputError('end timestamp must not be before start time');
   const { series, warnings } = await findExemplars(
     api.proxy,

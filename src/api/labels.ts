@@ -8,10 +8,8 @@ import { apiRoute } from './envelope.ts';
 import type { ApiResult } from './envelope.ts';
 import { asQuery, matcherSets, selectOptions } from './query-api.ts';
 import type { QueryApi } from './query-api.ts';
+import { EARLIEST_MS, LATEST_MS } from './time-range.ts';
 
-/** The widest range of Prometheus's API, in milliseconds: what a look-up without times asks for. */
-const EARLIEST = -9_223_309_901_257_974;
-const LATEST = 9_223_309_901_257_974;
 const TRUNCATED = 'results truncated due to limit';
 const LOOKUP_HINTS = { stepMs: 0, rangeMs: 0, func: 'series', limit: 0 };
 
@@ -102,8 +100,8 @@ function truncated<T>(
 function timeRange(api: QueryApi, { params }: HttpRequest): { mint: number; maxt: number } {
   const now = api.now();
   const bounded = api.metadataRangeMs > 0;
-  const mint = params.timeMs('start', bounded ? now - api.metadataRangeMs : EARLIEST);
-  const maxt = params.timeMs('end', bounded ? now : LATEST);
+  const mint = params.timeMs('start', bounded ? now - api.metadataRangeMs : EARLIEST_MS);
+  const maxt = params.timeMs('end', bounded ? now : LATEST_MS);
   if (maxt < mint) throw new BadInputError('bad_data: end timestamp must not be before start time');
   return { mint, maxt };
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
+import { nearest } from '#/lib/nearest.ts';
 import type { Command } from './command.ts';
-import { nearest } from './flags.ts';
 import { commandHelp, overview } from './help.ts';
 import { version } from './version.ts';
 

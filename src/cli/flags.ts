@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { BadInputError } from '#/lib/errors.ts';
+import { nearest } from '#/lib/nearest.ts';
 import { parseByteSize } from '#/model/byte-size.ts';
 import { parseDuration } from '#/model/time.ts';
 import { parseTimeOrDuration } from '#/model/time-or-duration.ts';
@@ -269,29 +270,4 @@ function unknownFlag(table: FlagTable, rawName: string, planned: readonly string
 function parseInteger(text: string): number {
   if (!/^-?\d+$/.test(text)) throw new BadInputError(`must be a whole number, got "${text}"`);
   return Number(text);
-}
-
-/** The candidate with the fewest edits from `word`, if those are few. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 4)) + 1;
-  for (const candidate of candidates) {
-    const distance = editDistance(word, candidate);
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
-  }
-  return best;
-}
-
-/** Levenshtein's distance, by rows. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitute = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(previous[j]! + 1, row[j - 1]! + 1, substitute));
-    }
-    previous = row;
-  }
-  return previous[b.length]!;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as v from 'valibot';
 import { BadInputError } from '#/lib/errors.ts';
-import { byteSize, duration, parseByteSize, textMap, wholeNumber } from './schema.ts';
+import { byteSize, duration, textMap, wholeNumber } from './schema.ts';
 import { expandEnvironment, parseYaml } from './yaml.ts';
 
 const schema = v.strictObject({
@@ -118,13 +118,4 @@ test('expandEnvironment() replaces set variables and names one that is not set',
     () => expandEnvironment('--objstore.config-file "s3.yml"', 'secret: $(SECRET)', {}),
     /^BadInputError: --objstore.config-file "s3.yml": \$\(SECRET\) refers to the environment variable SECRET, which is not set$/,
   );
-});
-
-test('parseByteSize() knows units as powers of two and wants one', () => {
-  assert.equal(parseByteSize('1KB'), 1024);
-  assert.equal(parseByteSize('1.5MiB'), 1.5 * 1024 * 1024);
-  assert.equal(parseByteSize('2 GB'), 2 * 1024 ** 3);
-  assert.equal(parseByteSize('0B'), 0);
-  assert.equal(parseByteSize('10'), undefined);
-  assert.equal(parseByteSize('10XB'), undefined);
 });

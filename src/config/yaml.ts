@@ -2,7 +2,8 @@ import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from 'yam
 import type { Document, Node, Pair, YAMLError } from 'yaml';
 import * as v from 'valibot';
 import { BadInputError } from '#/lib/errors.ts';
-import { keysAt, nearest } from './yaml/keys.ts';
+import { nearest } from '#/lib/nearest.ts';
+import { keysAt } from './yaml/keys.ts';
 
 type Schema = v.GenericSchema;
 type Path = readonly (string | number)[];

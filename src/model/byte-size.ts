@@ -10,5 +10,5 @@ export function parseByteSize(text: string): number {
     throw new BadInputError(`must be a size with a unit (${UNITS.join(', ')}), got "${text}"`);
   }
   const exponent = UNITS.indexOf(`${match[2]!.toUpperCase()}B`);
-  return Math.round(Number(match[1]) * 1024 ** exponent);
+  return Math.floor(Number(match[1]) * 1024 ** exponent);
 }
