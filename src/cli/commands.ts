@@ -4,6 +4,7 @@ import { demoCommand } from './commands/demo.ts';
 import { queryCommand } from './commands/query.ts';
 import { sidecarCommand } from './commands/sidecar.ts';
 import { storeCommand } from './commands/store.ts';
+import { toolsCommand } from './commands/tools.ts';
 
 /** Every subcommand, in the order of the overview. */
 export const commands: readonly Command[] = [
@@ -11,5 +12,6 @@ export const commands: readonly Command[] = [
   storeCommand,
   queryCommand,
   allCommand,
+  toolsCommand,
   demoCommand,
 ];
