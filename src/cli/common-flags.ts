@@ -20,7 +20,7 @@ export const globalFlags = {
 };
 
 export const httpFlags = {
-  'http-address': flag.text({
+  'http-address': flag.address({
     help: 'Where to listen for HTTP, as host:port.',
     default: '0.0.0.0:10902',
   }),
@@ -31,7 +31,7 @@ export const httpFlags = {
 };
 
 export const grpcFlags = {
-  'grpc-address': flag.text({
+  'grpc-address': flag.address({
     help: 'Where to listen for gRPC, as host:port.',
     default: '0.0.0.0:10901',
   }),

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { BadInputError } from '#/lib/errors.ts';
 import { nearest } from '#/lib/nearest.ts';
+import { splitAddress } from '#/lib/net.ts';
 import { parseByteSize } from '#/model/byte-size.ts';
 import { parseDuration } from '#/model/time.ts';
 import { parseTimeOrDuration } from '#/model/time-or-duration.ts';
@@ -67,6 +68,9 @@ function single<T>(
 /** The kinds of flags. */
 export const flag = {
   text: (options: WithDefault<string>) => single('TEXT', (text) => text, options),
+
+  /** Where to listen; checked here, so that a typo is known before anything starts. */
+  address: (options: WithDefault<string>) => single('HOST:PORT', parseAddress, options),
 
   /** Milliseconds. */
   duration: (options: WithDefault<string>) => single('DURATION', parseDuration, options),
@@ -265,6 +269,11 @@ function unknownFlag(table: FlagTable, rawName: string, planned: readonly string
   const near = nearest(name, Object.keys(table));
   const hint = near === undefined ? 'see --help' : `did you mean --${near}?`;
   return new BadInputError(`unknown flag ${rawName}; ${hint}`);
+}
+
+function parseAddress(text: string): string {
+  splitAddress(text);
+  return text;
 }
 
 function parseInteger(text: string): number {

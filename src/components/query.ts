@@ -92,7 +92,8 @@ export interface QueryConfig {
 export async function runQuery(config: QueryConfig, runtime: Runtime): Promise<void> {
   const { metrics, probe, signal } = runtime;
   await using open = new AsyncDisposableStack();
-  const endpoints = endpointSet(config, runtime);
+  // Closed behind the servers: queries of the grace period still need them.
+  const endpoints = open.use(endpointSet(config, runtime));
   const store = new ProxyStore({
     ...runtime,
     endpoints: () => endpoints.stores(),

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { BadInputError } from '#/lib/errors.ts';
+import { messageOf } from '#/lib/errors.ts';
+import { compileRelabeling } from '#/model/relabel.ts';
 import { parseYaml } from './yaml.ts';
 
 /** Actions that only choose, and so may select blocks and stores. */
@@ -20,19 +21,34 @@ export type RelabelRule = v.InferOutput<typeof relabelRule>;
 
 /**
  * Reads a list of relabeling rules.
- * @throws BadInputError naming the place, or the action that is not among `actions`.
+ * @throws BadInputError naming line and column of what is wrong, also of an action that is not among
+ *   `actions`, a pattern that does not compile, and keys that contradict the action.
  */
 export function parseRelabelRules(
   source: string,
   text: string,
   actions: readonly string[],
 ): readonly RelabelRule[] {
-  const rules = parseYaml(source, text, v.optional(v.array(relabelRule), []));
-  for (const { action = 'replace' } of rules) {
-    if (actions.includes(action.toLowerCase())) continue;
-    throw new BadInputError(
-      `${source}: relabel action "${action}" is not allowed here; use one of ${actions.join(', ')}`,
-    );
+  const rule = v.pipe(
+    relabelRule,
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      const problem = problemOf(dataset.value, actions);
+      if (problem !== undefined) addIssue({ message: problem });
+    }),
+  );
+  return parseYaml(source, text, v.optional(v.array(rule), []));
+}
+
+function problemOf(rule: RelabelRule, actions: readonly string[]): string | undefined {
+  const { action = 'replace' } = rule;
+  if (!actions.includes(action.toLowerCase())) {
+    return `relabel action "${action}" is not allowed here; use one of ${actions.join(', ')}`;
   }
-  return rules;
+  try {
+    compileRelabeling([rule]);
+    return undefined;
+  } catch (thrown) {
+    return messageOf(thrown).replace(/^relabel rule 1: /, '');
+  }
 }

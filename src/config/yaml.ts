@@ -113,6 +113,9 @@ function faultOf(schema: Schema, issue: v.BaseIssue<unknown>): Fault {
     return { path: path.slice(0, -1), atKey: false, text: `"${key}" is missing` };
   }
   const subject = path.length === 0 ? '' : `"${path.join('.')}" `;
+  // A check of a whole mapping says itself what is wrong in it.
+  const isWhole = issue.kind !== 'schema' && typeof issue.input === 'object';
+  if (isWhole) return { path, atKey: false, text: issue.message };
   const got = describeValue(issue.input);
   const text =
     issue.kind === 'schema'

@@ -12,6 +12,20 @@ export function isDynamicAddress(address: string): boolean {
   return splitPrefix(address) !== undefined;
 }
 
+/** What is wrong with an endpoint's address; `undefined` for one that can be dialled or looked up. */
+export function addressProblem(address: string): string | undefined {
+  const split = splitPrefix(address);
+  // Services bring their ports along.
+  if (split !== undefined && split.prefix.startsWith('dnssrv')) return undefined;
+  const plain = (split?.name ?? address).replace(/^[^/]*\/\//, '');
+  try {
+    splitAddress(plain);
+    return undefined;
+  } catch (thrown) {
+    return messageOf(thrown);
+  }
+}
+
 function splitPrefix(address: string): { prefix: DnsPrefix; name: string } | undefined {
   const plus = address.indexOf('+');
   const prefix = DNS_PREFIXES.find((known) => known === address.slice(0, plus));

@@ -34,7 +34,7 @@ test('secrets and certificates are read from their files at every use', async ()
 test('basic authentication and timeouts in nanoseconds', async () => {
   const config = parse(
     'basic_auth: {username: me, password: secret}\n' +
-      'transport_config: {response_header_timeout: 2000000000}\nunknown: 1\n',
+      'transport_config: {response_header_timeout: 2000000000, max_idle_conns: 3}\n',
   );
   const options = clientOptionsOf(config, new MemoryDisk());
   assert.equal(
@@ -49,6 +49,10 @@ test('settings that exclude each other are refused by name', () => {
     ['bearer_token: a\nbearer_token_file: b', '"bearer_token" and "bearer_token_file" exclude'],
     ['basic_auth: {username: a}\nbearer_token: b', '"basic_auth" and "bearer_token" exclude'],
     ['basic_auth: {password: a, password_file: b}', '"password" and "password_file" exclude'],
+    [
+      'basic_auth:\n  usernam: a',
+      'line 2, column 3: unknown key "usernam"; did you mean "username"\\?',
+    ],
     ['tls_config: {cert_file: a}', '"cert_file" and "key_file" belong together'],
     ['proxy_url: ftp://x', '"proxy_url" is "ftp://x"'],
   ] as const) {

@@ -16,13 +16,16 @@ const nanoseconds = (defaultMs: number) =>
     v.transform((value) => value / 1e6),
   );
 
-const schema = v.object({
-  basic_auth: v.optional(v.object({ username: text, password: text, password_file: text }), {}),
+const schema = v.strictObject({
+  basic_auth: v.optional(
+    v.strictObject({ username: text, password: text, password_file: text }),
+    {},
+  ),
   bearer_token: text,
   bearer_token_file: text,
   proxy_url: text,
   tls_config: v.optional(
-    v.object({
+    v.strictObject({
       ca_file: text,
       cert_file: text,
       key_file: text,
@@ -32,7 +35,12 @@ const schema = v.object({
     {},
   ),
   transport_config: v.optional(
-    v.object({
+    v.strictObject({
+      /** Only the number for each host is bounded here. */
+      max_idle_conns: v.optional(v.number()),
+      max_conns_per_host: v.optional(v.number()),
+      /** No request of ours waits for a 100. */
+      expect_continue_timeout: v.optional(v.number()),
       max_idle_conns_per_host: v.optional(v.number(), 2),
       idle_conn_timeout: nanoseconds(90_000),
       response_header_timeout: nanoseconds(0),
@@ -45,8 +53,9 @@ const schema = v.object({
 });
 
 /**
- * Reads the YAML of a client; an empty text is the default one. Unknown keys are left out, as in
- * Thanos. @throws BadInputError, opened by `source`, also for settings that exclude each other.
+ * Reads the YAML of a client; an empty text is the default one. An unknown key is refused, where
+ * Thanos leaves it out: it is a typo, and a client without its password is worse than none.
+ * @throws BadInputError, opened by `source`, also for settings that exclude each other.
  */
 export function parseHttpClientConfig(source: string, yaml: string): HttpClientConfig {
   const config = parseYaml(source, yaml.trim() === '' ? '{}' : yaml, schema);

@@ -2,6 +2,7 @@ import { lookup, resolveSrv } from 'node:dns/promises';
 import { createServer, connect as connectSocket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { BadInputError } from './errors.ts';
 
 /** A listening address. `address` is what a peer dials, with the port that was chosen for `:0`. */
 export interface Listener extends AsyncDisposable {
@@ -87,11 +88,14 @@ export const nodeNet: Net = {
   },
 };
 
-/** Splits `host:port` and `[v6]:port`. @throws Error if there is no port. */
+/** Splits `host:port` and `[v6]:port`. @throws BadInputError if there is no port. */
 export function splitAddress(address: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(address);
-  if (match === null) throw new Error(`address "${address}": want host:port`);
-  return { host: match[1] ?? match[2] ?? '', port: Number(match[3]) };
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    throw new BadInputError(`address "${address}": want host:port with a port up to 65535`);
+  }
+  return { host: match[1] ?? match[2] ?? '', port };
 }
 
 export function joinAddress(host: string, port: number): string {

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseYaml } from '#/config/yaml.ts';
-import { isDynamicAddress } from '#/discovery/dns.ts';
+import { addressProblem, isDynamicAddress } from '#/discovery/dns.ts';
 import { BadInputError } from '#/lib/errors.ts';
 
 /** How to speak TLS to an endpoint. Empty texts mean that nothing is set. */
@@ -31,7 +31,7 @@ export interface EndpointSpec {
   readonly client: ClientSettings;
 }
 
-const tlsKeys = v.object({
+const tlsKeys = v.strictObject({
   enabled: v.optional(v.boolean()),
   insecure_skip_verify: v.optional(v.boolean()),
   cert_file: v.optional(v.string()),
@@ -41,20 +41,20 @@ const tlsKeys = v.object({
 });
 type TlsKeys = v.InferOutput<typeof tlsKeys>;
 
-const clientKeys = v.object({
+const clientKeys = v.strictObject({
   tls_config: v.optional(tlsKeys, {}),
   server_name: v.optional(v.string(), ''),
   compression: v.optional(v.picklist(['none', 'snappy', '']), ''),
 });
 type ClientKeys = v.InferOutput<typeof clientKeys>;
 
-/** Unknown keys are ignored, as Thanos does. */
+/** An unknown key is refused, where Thanos ignores it: an endpoint with a typo would go missing. */
 const configFile = v.optional(
-  v.object({
+  v.strictObject({
     default_client_config: v.optional(clientKeys, {}),
     endpoints: v.optional(
       v.array(
-        v.object({
+        v.strictObject({
           address: v.string(),
           strict: v.optional(v.boolean(), false),
           group: v.optional(v.boolean(), false),
@@ -111,7 +111,10 @@ export function parseEndpointConfig(
     return { address, isGroup: group, isStrict: strict, client };
   });
   const all = [...specs, ...specsOfFlags(flags, defaultClient)];
-  for (const spec of all) checkStrict(source, spec);
+  for (const spec of all) {
+    checkAddress(source, spec);
+    checkStrict(source, spec);
+  }
   return { specs: all, defaultClient };
 }
 
@@ -124,6 +127,11 @@ function specsOfFlags(flags: EndpointFlags, client: ClientSettings): EndpointSpe
     ...specs(flags.strict, false, true),
     ...specs(flags.strictGroups, true, true),
   ];
+}
+
+function checkAddress(source: string, { address }: EndpointSpec): void {
+  const problem = addressProblem(address);
+  if (problem !== undefined) throw new BadInputError(`${source}: ${problem}`);
 }
 
 function checkStrict(source: string, { address, isStrict }: EndpointSpec): void {

@@ -96,6 +96,10 @@ export class EndpointSet {
     const { clock, infoTimeoutMs } = this.#options;
     await this.update(signal);
     await every(clock, infoTimeoutMs, signal, () => this.update(signal));
+  }
+
+  /** Closes the connections; queries that still run lose their endpoints. */
+  [Symbol.dispose](): void {
     for (const endpoint of this.#endpoints.values()) endpoint.close();
   }
 

@@ -26,11 +26,10 @@ export function grpcOf(values: GrpcValues) {
   return { address: values['grpc-address'], gracePeriodMs: values['grpc-grace-period'] };
 }
 
-/** Opens the bucket that `--objstore.config` describes; its text is read and checked when it is called. */
+/** Opens the bucket that `--objstore.config` describes; the text is read at once, and checked then. */
 export function bucketOf(source: ConfigSource): (runtime: Runtime) => Promise<Bucket> {
-  return (runtime) => {
-    return openBucket(readConfig(source, 'expand'), { ...runtime, environment: process.env });
-  };
+  const config = readConfig(source, 'expand');
+  return (runtime) => openBucket(config, { ...runtime, environment: process.env });
 }
 
 interface SelectorValues {
