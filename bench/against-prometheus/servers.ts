@@ -86,8 +86,9 @@ async function freeAddress(): Promise<string> {
 
 function startHindsight(http: string, args: readonly string[]): Promise<ChildProcess> {
   return startProcess({
-    command: process.execPath,
-    args: [...nodeOptions(), join(import.meta.dirname, '../../src/main.ts'), ...args],
+    command: join(import.meta.dirname, '../../bin/hindsight'),
+    args,
+    env: nodeOptions(),
     readyUrl: `http://${http}/-/ready`,
   });
 }
@@ -97,12 +98,8 @@ export async function startBlockServer(directory: string): Promise<Side> {
   const address = await freeAddress();
   const server = await startProcess({
     command: process.execPath,
-    args: [
-      ...nodeOptions(),
-      join(import.meta.dirname, 'block-server.ts'),
-      join(directory, 'data'),
-      address,
-    ],
+    args: [join(import.meta.dirname, 'block-server.ts'), join(directory, 'data'), address],
+    env: nodeOptions(),
     readyUrl: `http://${address}/-/ready`,
   });
   return {
@@ -114,8 +111,8 @@ export async function startBlockServer(directory: string): Promise<Side> {
 }
 
 /** `HINDSIGHT_NODE_OPTIONS`, for profiles: `--cpu-prof --cpu-prof-dir=/tmp/profiles`. */
-function nodeOptions(): string[] {
-  return (process.env['HINDSIGHT_NODE_OPTIONS'] ?? '').split(' ').filter((text) => text !== '');
+function nodeOptions(): Record<string, string> {
+  return { NODE_OPTIONS: process.env['HINDSIGHT_NODE_OPTIONS'] ?? '' };
 }
 
 /** Keeps all threads of a side on the first core of the machine. */
