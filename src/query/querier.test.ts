@@ -63,6 +63,21 @@ describe('Querier', () => {
     assert.deepEqual(await read([sidecar, bucket], {}), ['{} 0:1 15:2 30:3 45:4 60:5']);
   });
 
+  test('begins where the select does under penalty, wherever reading begins', async () => {
+    const replica = (name: string, times: readonly number[]) =>
+      raw(
+        { replica: name },
+        times.map((time) => [time, 1]),
+      );
+    const store = storeOf([replica('a', [0, 30, 60]), replica('b', [1, 31, 61])]);
+    const { queryable } = setUp([store], { algorithm: 'penalty' });
+    const { series } = await queryable.select(selectRequest(hints), context());
+    // Replica b has the first sample of what is read, but a has the first of all.
+    const into = new SampleBuffer();
+    series[0]!.read(1, 1000, into);
+    assert.deepEqual([...into.times.subarray(0, into.length)], [30, 60]);
+  });
+
   test('lets stores merge the replicas when a limit or only labels are asked for', async () => {
     const seen: SeriesRequest[] = [];
     const store = storeOf([raw({ replica: 'a' }, [[0, 1]])], seen);

@@ -55,9 +55,20 @@ export class SeriesReader {
       return;
     }
     let used = 0;
-    const next = () => (this.#buffers[used++] ??= new SampleBuffer());
-    const sources = lanes.flatMap((ofReplica) => this.#readReplica(ofReplica, range, next));
-    mergeReplicas(this.#algorithm ?? 'chain', sources, { isCounter: this.#isCounter }, into);
+    const next = () => {
+      const buffer = (this.#buffers[used++] ??= new SampleBuffer());
+      buffer.clear();
+      return buffer;
+    };
+    // Which replica penalty takes depends on where it began, and Thanos begins where the select does.
+    const begin = this.#algorithm === 'penalty' ? { ...range, mint: this.#mint } : range;
+    const sources = lanes.flatMap((ofReplica) => this.#readReplica(ofReplica, begin, next));
+    const merged = begin.mint < range.mint ? next() : into;
+    mergeReplicas(this.#algorithm ?? 'chain', sources, { isCounter: this.#isCounter }, merged);
+    if (merged !== into) {
+      const first = merged.times.subarray(0, merged.length).findIndex((time) => time >= range.mint);
+      if (first !== -1) into.pushRange(merged, first, merged.length);
+    }
     this.#account();
   }
 
@@ -72,14 +83,12 @@ export class SeriesReader {
   ): SampleBuffer[] {
     const sources = lanes.map((lane) => {
       const buffer = next();
-      buffer.clear();
       this.#readLane(lane, range, buffer);
       return buffer;
     });
     const areCopies = this.#algorithm === 'sticky' && !lanes.some(isDownsampled);
     if (!areCopies || sources.length < 2) return sources;
     const merged = next();
-    merged.clear();
     mergeReplicas('chain', sources, { isCounter: false }, merged);
     return [merged];
   }
