@@ -19,6 +19,7 @@ function setUp() {
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+const AZURE = 'type: AZURE\nconfig:\n  storage_account: a\n  container: c\n';
 const S3 = 'type: S3\nconfig:\n  bucket: b\n  endpoint: s3.example.org\n';
 
 describe('openBucket()', () => {
@@ -38,9 +39,9 @@ describe('openBucket()', () => {
     const wrong: (readonly [string, string])[] = [
       [
         'type: swift\nconfig: {a: 1}',
-        'type "swift" is not supported by this version; use FILESYSTEM, S3 or GCS',
+        'type "swift" is not supported by this version; use FILESYSTEM, S3, GCS or AZURE',
       ],
-      ['type: S33', 'unknown type "S33"; use FILESYSTEM, S3 or GCS'],
+      ['type: S33', 'unknown type "S33"; use FILESYSTEM, S3, GCS or AZURE'],
       ['config: {}', 'line 1, column 1: "type" is missing'],
       ['type: FILESYSTEM', '"config.directory" is missing; want a path'],
       ['type: S3\nconf: 1', 'line 2, column 1: unknown key "conf"; did you mean "config"?'],
@@ -76,6 +77,31 @@ describe('openBucket()', () => {
       [`${S3}hedging_config: {enabled: true}`, '"hedging_config" is not supported by this version'],
     ];
     wrong.push(
+      ['type: AZURE', '"config.storage_account" is missing; want the name of the storage account'],
+      [
+        'type: AZURE\nconfig: {storage_acount: a}',
+        'line 2, column 10: unknown key "storage_acount"; did you mean "storage_account"?',
+      ],
+      [
+        'type: AZURE\nconfig: {storage_account: a}',
+        '"config.container" is missing; want the name of the container',
+      ],
+      [
+        `${AZURE}  client_id: c`,
+        '"config.az_tenant_id" is missing; set az_tenant_id, client_id and client_secret together',
+      ],
+      [
+        `${AZURE}  storage_account_key: a2V5\n  storage_connection_string: c`,
+        '"config.storage_account_key" and "config.storage_connection_string" exclude each other; set one of them',
+      ],
+      [
+        `${AZURE}  user_assigned_id: u\n  storage_account_key: a2V5`,
+        '"config.user_assigned_id" and "config.storage_account_key" exclude each other; set one of them',
+      ],
+      [
+        `${AZURE}  pipeline_config: {try_timeot: 1s}`,
+        'line 5, column 21: unknown key "try_timeot"; did you mean "try_timeout"?',
+      ],
       ['type: GCS', '"config.bucket" is missing; want the name of the bucket'],
       [
         'type: GCS\nconfig: {buket: x}',
@@ -97,6 +123,10 @@ describe('openBucket()', () => {
     for (const [text, message] of wrong) {
       await assert.rejects(open(text), new BadInputError(`--objstore.config: ${message}`));
     }
+    await assert.rejects(
+      open(`${AZURE}  storage_connection_string: nonsense`),
+      /^BadInputError: --objstore.config: "config.storage_connection_string": /,
+    );
     const withKey = `${S3}  sse_config: {type: SSE-C, encryption_key: /no/key}`;
     await assert.rejects(
       open(withKey),

@@ -7,6 +7,8 @@ import type { Random } from '#/lib/random.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { Bucket } from './bucket.ts';
+import { openAzureBucket } from './azure.ts';
+import { azureSchema, problemOfAzure } from './azure/config.ts';
 import { FilesystemBucket } from './filesystem.ts';
 import { openGcsBucket } from './gcs.ts';
 import { gcsSchema, problemOfGcs } from './gcs/config.ts';
@@ -31,8 +33,8 @@ export interface ObjstoreEffects {
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
-const PROVIDERS = ['FILESYSTEM', 'S3', 'GCS'] as const;
-const OTHER_PROVIDERS = ['AZURE', 'SWIFT', 'COS', 'ALIYUNOSS', 'BOS', 'OCI', 'OBS'];
+const PROVIDERS = ['FILESYSTEM', 'S3', 'GCS', 'AZURE'] as const;
+const OTHER_PROVIDERS = ['SWIFT', 'COS', 'ALIYUNOSS', 'BOS', 'OCI', 'OBS'];
 
 const common = {
   type: v.string(),
@@ -56,6 +58,7 @@ const filesystem = v.strictObject({
 });
 const s3 = v.strictObject({ ...common, config: v.optional(s3Schema, {}) });
 const gcs = v.strictObject({ ...common, config: v.optional(gcsSchema, {}) });
+const azure = v.strictObject({ ...common, config: v.optional(azureSchema, {}) });
 
 /**
  * Opens the bucket that Thanos's object storage configuration (YAML) describes, with its metrics.
@@ -86,6 +89,7 @@ async function openProvider(
   text: string,
   effects: ObjstoreEffects,
 ): Promise<Opened> {
+  const { environment = {} } = effects;
   const provider = PROVIDERS.find((name) => name === type.toUpperCase());
   switch (provider) {
     case 'FILESYSTEM': {
@@ -99,23 +103,24 @@ async function openProvider(
     }
     case 'S3': {
       const { config } = parseYaml(source, text, s3);
-      const problem = problemOfS3(config);
-      if (problem !== undefined) throw new BadInputError(`${source}: ${problem}`);
-      const environment = effects.environment ?? {};
-      return {
+      return named(source, problemOfS3(config), async () => ({
         bucket: await openS3Bucket(config, { ...effects, environment }),
         label: config.bucket,
-      };
+      }));
     }
     case 'GCS': {
       const { config } = parseYaml(source, text, gcs);
-      const problem = problemOfGcs(config);
-      if (problem !== undefined) throw new BadInputError(`${source}: ${problem}`);
-      const environment = effects.environment ?? {};
-      return {
+      return named(source, problemOfGcs(config), async () => ({
         bucket: await openGcsBucket(config, { ...effects, environment }),
         label: config.bucket,
-      };
+      }));
+    }
+    case 'AZURE': {
+      const { config } = parseYaml(source, text, azure);
+      return named(source, problemOfAzure(config), async () => ({
+        bucket: await openAzureBucket(config, { ...effects, environment }),
+        label: config.container,
+      }));
     }
     case undefined: {
       const known = `${PROVIDERS.slice(0, -1).join(', ')} or ${PROVIDERS.at(-1)}`;
@@ -126,5 +131,20 @@ async function openProvider(
           : `${source}: unknown type "${type}"; use ${known}`,
       );
     }
+  }
+}
+
+/** Opens unless there is a problem; what the configuration has done wrong is told with its source. */
+async function named(
+  source: string,
+  problem: string | undefined,
+  open: () => Promise<Opened>,
+): Promise<Opened> {
+  if (problem !== undefined) throw new BadInputError(`${source}: ${problem}`);
+  try {
+    return await open();
+  } catch (thrown) {
+    if (!(thrown instanceof BadInputError)) throw thrown;
+    throw new BadInputError(`${source}: ${thrown.message}`, { cause: thrown });
   }
 }

@@ -1,0 +1,197 @@
+import type { Readable } from 'node:stream';
+import type * as Sdk from '@azure/storage-blob';
+import type { Clock } from '#/lib/clock.ts';
+import type { Disk } from '#/lib/disk.ts';
+import type { Random } from '#/lib/random.ts';
+import type { Log } from '#/telemetry/logger.ts';
+import { createClient } from './azure/client.ts';
+import type { AzureClient } from './azure/client.ts';
+import type { AzureConfig } from './azure/config.ts';
+import { azureWords, isMissingContainer } from './azure/failures.ts';
+import { BlockUpload, conditionsOf } from './azure/parts.ts';
+import type { Bucket, ObjectAttributes } from './bucket.ts';
+import { bodyPieces } from './remote/body.ts';
+import { RemoteBucket } from './remote/remote-bucket.ts';
+import type {
+  Body,
+  Condition,
+  ObjectService,
+  Page,
+  PageRequest,
+  PartsUpload,
+  ServiceWords,
+  Span,
+} from './remote/service.ts';
+
+export interface AzureEffects {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly log?: Log;
+  /** Proxy variables. Credentials come from the process's own environment, through the SDK. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+const BLOCK_BYTES = 8 * 1024 * 1024;
+const DEFAULT_ATTEMPTS = 10;
+
+/** @throws BadInputError if a file cannot be read or a key or connection string is malformed. */
+export async function openAzureBucket(config: AzureConfig, effects: AzureEffects): Promise<Bucket> {
+  const { log, clock, random } = effects;
+  if (config.msi_resource !== '') log?.warn('msi_resource has no effect; remove it');
+  const { max_retries, pipeline_config: pipeline, reader_config } = config;
+  const retries = pipeline.max_tries === 0 ? max_retries : pipeline.max_tries;
+  const reads =
+    reader_config.max_retry_requests === 0 ? max_retries : reader_config.max_retry_requests;
+  const service = new AzureService(config, await createClient(config, effects), effects);
+  return new RemoteBucket(service, {
+    clock,
+    random,
+    ...(log === undefined ? {} : { log }),
+    maxAttempts: retries === 0 ? DEFAULT_ATTEMPTS : retries + 1,
+    ...(reads === 0 ? {} : { maxReadAttempts: reads + 1 }),
+    ...(pipeline.retry_delay === 0 ? {} : { firstWaitMs: pipeline.retry_delay }),
+    ...(pipeline.max_retry_delay === 0 ? {} : { longestWaitMs: pipeline.max_retry_delay }),
+    answerMs: answerMs(config),
+  });
+}
+
+function answerMs({ pipeline_config: { try_timeout }, http_config }: AzureConfig): number {
+  return try_timeout === 0 ? http_config.response_header_timeout : try_timeout;
+}
+
+/** Blobs of a container of Azure Storage. A blob's version is its entity tag. */
+class AzureService implements ObjectService {
+  readonly name: string;
+  readonly words: ServiceWords;
+  readonly partBytes = BLOCK_BYTES;
+  readonly maxParts = 50_000;
+  readonly parallelParts = 4;
+  readonly #config: AzureConfig;
+  readonly #client: AzureClient;
+  readonly #container: Sdk.ContainerClient;
+  readonly #effects: Pick<AzureEffects, 'random' | 'log'>;
+
+  constructor(
+    config: AzureConfig,
+    client: AzureClient,
+    effects: Pick<AzureEffects, 'random' | 'log'>,
+  ) {
+    const { storage_account: account, container } = config;
+    this.name = `azure://${account}/${container}`;
+    this.#config = config;
+    this.#client = client;
+    this.#container = client.container;
+    this.#effects = effects;
+    const { origin } = new URL(client.container.url);
+    this.words = azureWords({ account, container, endpoint: origin });
+  }
+
+  listPage({ prefix, recursive, token }: PageRequest, abortSignal: AbortSignal): Promise<Page> {
+    const settings = {
+      maxPageSize: 5000,
+      ...(token !== undefined && { continuationToken: token }),
+    };
+    return this.#inContainer(abortSignal, async () => {
+      const options = { prefix, abortSignal };
+      if (recursive) {
+        const pages = this.#container.listBlobsFlat(options).byPage(settings);
+        const page = (await pages.next()).value as Sdk.ContainerListBlobFlatSegmentResponse;
+        return pageOf(page.segment.blobItems, [], page.continuationToken);
+      }
+      const pages = this.#container.listBlobsByHierarchy('/', options).byPage(settings);
+      const page = (await pages.next()).value as Sdk.ContainerListBlobHierarchySegmentResponse;
+      const { blobItems, blobPrefixes = [] } = page.segment;
+      return pageOf(blobItems, blobPrefixes, page.continuationToken);
+    });
+  }
+
+  get(name: string, { start, end, version }: Span, abortSignal: AbortSignal): Promise<Body> {
+    const count = end === undefined ? undefined : end - start;
+    const conditions = version === undefined ? {} : { ifMatch: version };
+    return this.#inContainer(abortSignal, async () => {
+      const blob = this.#container.getBlobClient(name);
+      const answer = await blob.download(start, count, {
+        abortSignal,
+        conditions,
+        maxRetryRequests: 0,
+      });
+      const body = answer.readableStreamBody as Readable;
+      return {
+        version: answer.etag ?? '',
+        pieces: bodyPieces(body, answer.contentLength, answerMs(this.#config), abortSignal),
+      };
+    });
+  }
+
+  head(name: string, abortSignal: AbortSignal): Promise<ObjectAttributes> {
+    return this.#inContainer(abortSignal, async () => {
+      const found = await this.#container.getBlobClient(name).getProperties({ abortSignal });
+      return {
+        sizeBytes: found.contentLength ?? 0,
+        modifiedMs: found.lastModified?.getTime() ?? 0,
+        version: found.etag ?? '',
+      };
+    });
+  }
+
+  async put(
+    name: string,
+    bytes: Uint8Array,
+    condition: Condition,
+    abortSignal: AbortSignal,
+  ): Promise<void> {
+    const options = { abortSignal, conditions: conditionsOf(condition) };
+    const blob = this.#container.getBlockBlobClient(name);
+    await this.#inContainer(abortSignal, () => blob.upload(bytes, bytes.length, options));
+  }
+
+  /** Blocks need no beginning. */
+  startParts(name: string, condition: Condition): Promise<PartsUpload> {
+    const number = Math.floor(this.#effects.random.next() * 2 ** 48);
+    const id = number.toString(16).padStart(12, '0');
+    const blob = this.#container.getBlockBlobClient(name);
+    const inContainer = <T>(signal: AbortSignal, work: () => Promise<T>) =>
+      this.#inContainer(signal, work);
+    return Promise.resolve(new BlockUpload(blob, { condition, id, inContainer }));
+  }
+
+  async remove(name: string, abortSignal: AbortSignal): Promise<void> {
+    const blob = this.#container.getBlobClient(name);
+    await this.#inContainer(abortSignal, () => blob.delete({ abortSignal }));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#client[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
+  /** Creates the container when that is what is missing, unless the configuration forbids it. */
+  async #inContainer<T>(abortSignal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (thrown) {
+      const isMissing = isMissingContainer(this.words.failureOf(thrown));
+      if (!isMissing || !this.#config.storage_create_container) throw thrown;
+    }
+    const { succeeded } = await this.#container.createIfNotExists({ abortSignal });
+    if (succeeded) this.#effects.log?.info('created the container', { container: this.name });
+    return work();
+  }
+}
+
+function pageOf(
+  blobs: readonly Sdk.BlobItem[],
+  prefixes: readonly { readonly name: string }[],
+  next: string | undefined,
+): Page {
+  const objects = blobs.map(({ name, properties: { contentLength, lastModified } }) => ({
+    name,
+    ...(contentLength === undefined ? {} : { sizeBytes: contentLength }),
+    modifiedMs: lastModified.getTime(),
+  }));
+  return {
+    entries: [...objects, ...prefixes.map(({ name }) => ({ name }))],
+    next: next === '' ? undefined : next,
+  };
+}
