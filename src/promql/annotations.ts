@@ -30,7 +30,8 @@ export class Annotations {
 
   /** Classic buckets that fell from one bound to the next; all steps and series make one info. */
   forcedMonotonicity(text: string, position: NotePosition, fix: MonotonicityFix): void {
-    const entry = add(this.#infos, text, position);
+    // Unlike others these keep the first position.
+    const entry = add(this.#infos, text, this.#infos.get(text)?.position ?? position);
     const sofar = entry.fixes;
     if (sofar === undefined) {
       const { timeMs, ...buckets } = fix;

@@ -202,3 +202,53 @@ test('a negative zero is the quantile 0.0', async () => {
   const labels = value.kind === 'vector' && value.samples.map((sample) => sample.labels.get('q'));
   assert.deepEqual(labels, ['0.5', '0.0']);
 });
+
+describe('sums of floats and histograms', () => {
+  const custom = (bounds: readonly number[]): FloatHistogram => ({
+    ...histogram,
+    schema: -53,
+    zeroThreshold: 0,
+    zeroCount: 0,
+    count: 2,
+    positiveSpans: [{ offset: 0, length: 2 }],
+    positiveBuckets: Float64Array.of(1, 1),
+    customValues: Float64Array.from(bounds),
+  });
+  const reconciled =
+    'PromQL info: mismatched custom buckets were reconciled during aggregation (1:5)';
+
+  test('say that bounds were reconciled though a float spoils the sum', async () => {
+    const { promqlInfos } = await instant(
+      'sum(m)',
+      data({ 'm{i="1"}': [custom([1, 2])], 'm{i="2"}': [custom([1, 3])], 'm{i="3"}': [1] }),
+    );
+    assert.deepEqual(promqlInfos, [reconciled]);
+  });
+
+  test('do not look at histograms behind a float', async () => {
+    const { promqlInfos, promqlWarnings } = await instant(
+      'sum(m)',
+      data({ 'm{i="1"}': [1], 'm{i="2"}': [custom([1, 2])], 'm{i="3"}': [histogram] }),
+    );
+    assert.deepEqual(promqlInfos, []);
+    assert.deepEqual(promqlWarnings, [
+      'PromQL warning: encountered a mix of histograms and floats for aggregation (1:5)',
+    ]);
+  });
+});
+
+test('absent_over_time takes series that only their names tell apart', async () => {
+  const { value } = await instant(
+    'absent_over_time({__name__=~"a|b"}[5s:])',
+    data({ a: [1, 2, 3], b: [1, 2, 3] }),
+  );
+  assert.deepEqual(value, { kind: 'vector', samples: [] });
+});
+
+test('a modifier that a function does not take is no matter where nothing is evaluated', async () => {
+  const { value } = await instant(
+    'avg_over_time(quantile_over_time(1, m[5s] smoothed)[1s:10s])',
+    data({ m: [1] }),
+  );
+  assert.deepEqual(value, { kind: 'vector', samples: [] });
+});

@@ -1,6 +1,8 @@
 import { knownDifferences } from '../differential/known-differences.ts';
 import type { Answer, Ask } from './answers.ts';
 import { difference } from './difference.ts';
+import { partsOf, textOf } from './query-tree.ts';
+import type { QueryNode } from './query-tree.ts';
 import { isOrdered } from './random-query.ts';
 import type { QueryTimes } from './random-query.ts';
 
@@ -46,6 +48,33 @@ export async function compareSides(
   return { kind: 'unexplained', difference: found };
 }
 
+/**
+ * As `compareSides`; of two failures in different parts of a query either may be reported, since both
+ * sides of an operator are evaluated at once here. What fails alone must fail alike.
+ */
+export async function compareQuery(
+  sides: Sides,
+  query: QueryNode,
+  times: QueryTimes,
+): Promise<Verdict> {
+  const verdict = await compareSides(sides, textOf(query), times);
+  if (verdict.kind !== 'unexplained') return verdict;
+  const text = textOf(query);
+  const [got, want] = await Promise.all([sides.ours(text, times), sides.theirs(text, times)]);
+  if (got.errorType !== 'execution' || want.errorType !== 'execution') return verdict;
+  for (const part of partsOf(query, 'vector')) {
+    const partText = textOf(part);
+    const [ourPart, theirPart] = await Promise.all([
+      sides.ours(partText, times),
+      sides.theirs(partText, times),
+    ]);
+    if (theirPart.error === got.error || ourPart.error === want.error) {
+      return { kind: 'explained', reason: 'of two failures in one query the other is reported' };
+    }
+  }
+  return verdict;
+}
+
 /** Reasons that lie in what both sides say of a query rather than in its text alone. */
 function reasonOf(text: string, got: Answer, want: Answer): string | undefined {
   const mixes = /label_replace|label_join|-/.test(text);
@@ -60,7 +89,26 @@ function reasonOf(text: string, got: Answer, want: Answer): string | undefined {
       return 'which duplicates are named depends on the order of an operand, that of a heap there';
     }
   }
+  if (
+    isAmbiguous(got) &&
+    got.error?.startsWith(DUPLICATES) !== want.error?.startsWith(DUPLICATES)
+  ) {
+    if (isAmbiguous(want))
+      return 'of two failures of a join, at different steps, the other is reported';
+  }
+  const [ours, theirs] = [got.data, want.data].map((data) => zerosAsOne(data));
+  if (/quantile/.test(text) && ours !== undefined && ours === theirs) {
+    return 'Prometheus sorts the two zeros in no order';
+  }
   return undefined;
+}
+
+function isAmbiguous({ error = '' }: Answer): boolean {
+  return error.startsWith(DUPLICATES) || error.startsWith('multiple matches for labels: grouping');
+}
+
+function zerosAsOne(data: unknown): string | undefined {
+  return data === undefined ? undefined : JSON.stringify(data).replaceAll('"-0"', '"0"');
 }
 
 const SAME_LABELS = 'vector cannot contain metrics with the same labelset';

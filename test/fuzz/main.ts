@@ -13,7 +13,7 @@ import {
 } from '../support/servers.ts';
 import { engineOver, prometheusAt, prometheusFlags } from './answers.ts';
 import { writeBlocks } from './data-set.ts';
-import { compareSides } from './explain.ts';
+import { compareQuery } from './explain.ts';
 import type { Sides } from './explain.ts';
 import { minimise, textOf } from './query-tree.ts';
 import { randomQuery, randomTimes } from './random-query.ts';
@@ -104,17 +104,17 @@ async function fuzz(sides: Sides, { count, seed }: Options): Promise<number> {
     const random = seededRandom(seed + i);
     const times = randomTimes(random);
     const query = randomQuery(random);
-    const verdict = await compareSides(sides, textOf(query), times);
+    const verdict = await compareQuery(sides, query, times);
     if (verdict.kind === 'explained') {
       reasons.set(verdict.reason, (reasons.get(verdict.reason) ?? 0) + 1);
     }
     if (verdict.kind === 'unexplained') {
       unexplained++;
       const smallest = await minimise(query, async (simpler) => {
-        return (await compareSides(sides, textOf(simpler), times)).kind === 'unexplained';
+        return (await compareQuery(sides, simpler, times)).kind === 'unexplained';
       });
       const text = textOf(smallest);
-      const last = await compareSides(sides, text, times);
+      const last = await compareQuery(sides, smallest, times);
       print(`\nseed ${seed + i}, times ${JSON.stringify(times)}\n  ${text}`);
       print(`  ${last.kind === 'unexplained' ? last.difference : verdict.difference}`);
     }

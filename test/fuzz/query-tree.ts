@@ -46,7 +46,7 @@ const simplest: Readonly<Record<QueryType, QueryNode>> = {
 
 /** Queries that are one step simpler, the greatest steps first. */
 export function* simplerThan(query: QueryNode): Generator<QueryNode, void> {
-  yield* descendants(query, query.type);
+  yield* partsOf(query, query.type);
   const least = simplest[query.type];
   if (textOf(query).length > textOf(least).length) yield least;
   for (const [i, part] of query.parts.entries()) {
@@ -63,11 +63,12 @@ export function* simplerThan(query: QueryNode): Generator<QueryNode, void> {
   }
 }
 
-function* descendants(query: QueryNode, type: QueryType): Generator<QueryNode, void> {
+/** Every part of a query, at any depth, that has the type. */
+export function* partsOf(query: QueryNode, type: QueryType): Generator<QueryNode, void> {
   for (const part of query.parts) {
     if (typeof part === 'string' || 'optional' in part) continue;
     if (part.type === type) yield part;
-    yield* descendants(part, type);
+    yield* partsOf(part, type);
   }
 }
 

@@ -58,7 +58,9 @@ export class RangeCallOperator implements Operator {
     this.#window.args = this.#stepArgs;
     this.#input = input;
     const drop = unnamed(this.#run.delayedNameRemoval);
-    const named = definition.keepsName ? input : input.map(drop);
+    // Below absent_over_time names do not matter, so series may not be equal for want of them.
+    const keepsName = definition.keepsName || node.name === 'absent_over_time';
+    const named = keepsName ? input : input.map(drop);
     this.#merged = new MergedSeries(
       named,
       this.#run.delayedNameRemoval ? 'at-different-steps' : 'never',

@@ -52,6 +52,10 @@ export class SumFold implements FloatFold {
     }
   }
 
+  has(step: number): boolean {
+    return this.#seen[step] === 1;
+  }
+
   finish(into: StepColumn): void {
     into.clear();
     for (let step = 0; step < into.steps; step++) {
@@ -112,6 +116,10 @@ export class MeanFold implements FloatFold {
     this.#sums[step] = next;
   }
 
+  has(step: number): boolean {
+    return this.#counts[step]! > 0;
+  }
+
   finish(into: StepColumn): void {
     into.clear();
     for (let step = 0; step < into.steps; step++) {
@@ -131,8 +139,11 @@ export class SumAccumulator implements Accumulator {
   readonly #floats: SumFold | MeanFold;
   readonly #notes: AccumulatorNotes;
   readonly #isMean: boolean;
-  /** By step; `undefined` from where the histograms at a step turned out not to go together. */
-  readonly #histograms = new Map<number, HistogramSum | HistogramMean | undefined>();
+  /**
+   * By step. `unfit` once the histograms turned out not to go together: nothing counts behind that.
+   * `late` where a float came first: then Prometheus never looks whether they do.
+   */
+  readonly #histograms = new Map<number, HistogramSum | HistogramMean | 'unfit' | 'late'>();
 
   constructor(name: 'sum' | 'avg', steps: number, notes: AccumulatorNotes) {
     this.#isMean = name === 'avg';
@@ -161,12 +172,12 @@ export class SumAccumulator implements Accumulator {
   #addHistogram(step: number, histogram: FloatHistogram, { labels }: OutputSeries): void {
     if (!this.#histograms.has(step)) {
       const first = this.#isMean ? new HistogramMean(histogram) : new HistogramSum(histogram);
-      this.#histograms.set(step, first);
+      this.#histograms.set(step, this.#floats.has(step) ? 'late' : first);
       return;
     }
-    const sum = this.#histograms.get(step);
-    if (sum === undefined || sum.add(histogram)) return;
-    this.#histograms.set(step, undefined);
+    const sum = this.#histograms.get(step)!;
+    if (typeof sum === 'string' || sum.add(histogram)) return;
+    this.#histograms.set(step, 'unfit');
     const { annotations, position } = this.#notes;
     const metricName = labels.get(METRIC_NAME);
     annotations.warn(warningTexts.mixedExponentialCustomHistograms(metricName), position);
@@ -176,15 +187,19 @@ export class SumAccumulator implements Accumulator {
     this.#floats.finish(into);
     const { annotations, position } = this.#notes;
     for (const [step, sum] of this.#histograms) {
+      if (typeof sum !== 'string' && sum.boundsReconciled) {
+        annotations.info(infoTexts.mismatchedCustomBuckets('aggregation'), position);
+      }
+      if (sum === 'unfit') {
+        into.remove(step);
+        continue;
+      }
       if (into.present[step] === 1) {
         annotations.warn(warningTexts.mixedFloatsHistogramsInAggregation(), position);
         into.remove(step);
         continue;
       }
-      if (sum === undefined) continue;
-      if (sum.boundsReconciled) {
-        annotations.info(infoTexts.mismatchedCustomBuckets('aggregation'), position);
-      }
+      if (sum === 'late') continue;
       if (sum.counterResetCollision) {
         annotations.warn(warningTexts.counterResetCollision('aggregation'), position);
       }
