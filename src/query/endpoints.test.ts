@@ -177,7 +177,7 @@ class World {
       clock,
       log: this.#log,
       metrics,
-      infoTimeoutMs: 100,
+      infoTimeoutMs: 1500,
       unhealthyTimeoutMs: 300_000,
       dnsIntervalMs: 30_000,
       fileIntervalMs: 300_000,
