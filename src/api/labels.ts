@@ -6,7 +6,7 @@ import type { Labels } from '#/model/labels.ts';
 import type { LabelsRequest, NamesResult, QueryContext, Queryable } from '#/storage/queryable.ts';
 import { apiRoute } from './envelope.ts';
 import type { ApiResult } from './envelope.ts';
-import { asQuery, matcherSets, selectOptions } from './query-api.ts';
+import { asQuery, matcherSets, prefixed, selectOptions } from './query-api.ts';
 import type { QueryApi } from './query-api.ts';
 import { EARLIEST_MS, LATEST_MS } from './time-range.ts';
 
@@ -100,8 +100,11 @@ function truncated<T>(
 function timeRange(api: QueryApi, { params }: HttpRequest): { mint: number; maxt: number } {
   const now = api.now();
   const bounded = api.metadataRangeMs > 0;
-  const mint = params.timeMs('start', bounded ? now - api.metadataRangeMs : EARLIEST_MS);
-  const maxt = params.timeMs('end', bounded ? now : LATEST_MS);
+  // The kind of error stands in its text, too, on these endpoints of Thanos.
+  const time = (name: string, fallback: number) =>
+    prefixed('bad_data: ', () => params.timeMs(name, fallback));
+  const mint = time('start', bounded ? now - api.metadataRangeMs : EARLIEST_MS);
+  const maxt = time('end', bounded ? now : LATEST_MS);
   if (maxt < mint) throw new BadInputError('bad_data: end timestamp must not be before start time');
   return { mint, maxt };
 }

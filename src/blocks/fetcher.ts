@@ -266,8 +266,13 @@ export class BlockViewer {
     let failed = true;
     try {
       const view = await this.#load(signal);
-      for (const error of view.partial.values()) {
-        counts.add(error instanceof CorruptionError ? 'corrupted-meta-json' : 'no-meta-json');
+      for (const [block, error] of view.partial) {
+        const isDamaged = error instanceof CorruptionError;
+        counts.add(isDamaged ? 'corrupted-meta-json' : 'no-meta-json');
+        // A block without one may be on its way; a damaged one needs somebody's hand.
+        if (isDamaged)
+          log.warn('block is left out: its meta.json is damaged', { block, err: error });
+        else log.info('block is left out: it has no meta.json', { block });
       }
       counts.add('failed', view.failures.length);
       for (const filter of this.#filters) await filter.apply(view.metas, counts, signal);

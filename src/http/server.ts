@@ -91,6 +91,7 @@ export async function serveHttp(options: HttpServerOptions, env: Environment): P
   observe(app, env.metrics);
   const running = new Set<Promise<void>>();
   for (const route of [...commonRoutes(env), ...options.routes]) addRoute(app, running, route);
+  refuseOtherMethods(app, [...commonRoutes(env), ...options.routes]);
   await app.ready();
   const listener = await env.net.listen(options.address, (stream) =>
     server.emit('connection', stream),
@@ -131,6 +132,27 @@ function addRoute(app: FastifyInstance, running: Set<Promise<void>>, route: Rout
       return send(reply, await route.handle(requestOf(request, reply)));
     },
   });
+}
+
+const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/** A known path that is asked for with a method it does not have: 405, and which ones it has. */
+function refuseOtherMethods(app: FastifyInstance, routes: readonly Route[]): void {
+  const known = routes.filter(({ path }) => !path.endsWith('*'));
+  for (const [url, ofPath] of Map.groupBy(known, ({ path }) => path)) {
+    const allowed = new Set<string>(ofPath.flatMap(({ methods }) => methods));
+    app.route({
+      method: METHODS.filter((method) => !allowed.has(method)),
+      url,
+      config: { handler: ofPath[0]!.handler },
+      handler: (_, reply) =>
+        reply
+          .code(405)
+          .header('allow', [...allowed].join(', '))
+          .type('text/plain')
+          .send('Method Not Allowed\n'),
+    });
+  }
 }
 
 function requestOf(request: FastifyRequest, reply: FastifyReply): HttpRequest {
