@@ -7,7 +7,7 @@ import type { Log } from '#/telemetry/logger.ts';
 import { createClient } from './azure/client.ts';
 import type { AzureClient } from './azure/client.ts';
 import type { AzureConfig } from './azure/config.ts';
-import { azureWords, isMissingContainer } from './azure/failures.ts';
+import { azureWords, isDenied, isMissingContainer } from './azure/failures.ts';
 import { BlockUpload, conditionsOf } from './azure/parts.ts';
 import type { Bucket, ObjectAttributes } from './bucket.ts';
 import { bodyPieces } from './remote/body.ts';
@@ -71,6 +71,9 @@ class AzureService implements ObjectService {
   readonly #client: AzureClient;
   readonly #container: Sdk.ContainerClient;
   readonly #effects: Pick<AzureEffects, 'random' | 'log'>;
+
+  /** Whether the container was there once. */
+  #known = false;
 
   constructor(
     config: AzureConfig,
@@ -166,17 +169,29 @@ class AzureService implements ObjectService {
     return Promise.resolve();
   }
 
-  /** Creates the container when that is what is missing, unless the configuration forbids it. */
+  /**
+   * Looks for the container before the first request, and creates it if it is missing and may be:
+   * a server that refuses a large body may leave the connection hanging.
+   */
   async #inContainer<T>(abortSignal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (!this.#known) await this.#findContainer(abortSignal);
+    this.#known = true;
+    return work();
+  }
+
+  async #findContainer(abortSignal: AbortSignal): Promise<void> {
+    const mayCreate = this.#config.storage_create_container;
     try {
-      return await work();
+      await this.#container.getProperties({ abortSignal });
+      return;
     } catch (thrown) {
       const isMissing = isMissingContainer(this.words.failureOf(thrown));
-      if (!isMissing || !this.#config.storage_create_container) throw thrown;
+      // A shared access signature may be for the blobs alone.
+      if (!isMissing && !mayCreate && isDenied(this.words.failureOf(thrown))) return;
+      if (!isMissing || !mayCreate) throw thrown;
     }
     const { succeeded } = await this.#container.createIfNotExists({ abortSignal });
     if (succeeded) this.#effects.log?.info('created the container', { container: this.name });
-    return work();
   }
 }
 

@@ -35,7 +35,7 @@ function failureOf(thrown: unknown): Failure {
 }
 
 function codeOf(error: SdkError): string {
-  if (typeof error.code === 'string') return error.code;
+  if (typeof error.code === 'string' && error.code !== '') return error.code;
   const told = error.details?.errorCode ?? error.response?.headers?.get('x-ms-error-code');
   if (told !== undefined) return told;
   // What its stream makes of a connection that ends early.
@@ -45,6 +45,10 @@ function codeOf(error: SdkError): string {
 
 export function isMissingContainer({ code }: Failure): boolean {
   return code === 'ContainerNotFound';
+}
+
+export function isDenied({ status }: Failure): boolean {
+  return status === 403;
 }
 
 function meaningOf(failure: Failure): Meaning {
