@@ -104,7 +104,8 @@ export function infoService(endpoint: EndpointDescription): Service {
 
 /**
  * Regroups an answer into what goes out as one frame each: `size` series at most, one without
- * batching, whatever pieces the store makes. Warnings do not wait for a group to fill.
+ * batching, whatever pieces the store makes. Warnings do not wait for a group to fill, and a store
+ * that fails has sent what it answered until then.
  */
 async function* inGroups(
   batches: AsyncIterable<SeriesBatch>,
@@ -112,17 +113,22 @@ async function* inGroups(
 ): AsyncGenerator<SeriesBatch, void> {
   const limit = Math.max(1, size);
   let group: StoreSeries[] = [];
-  for await (const { series, warnings } of batches) {
-    for (const one of series) {
-      group.push(one);
-      if (group.length < limit) continue;
+  try {
+    for await (const { series, warnings } of batches) {
+      for (const one of series) {
+        group.push(one);
+        if (group.length < limit) continue;
+        yield { series: group, warnings: [] };
+        group = [];
+      }
+      if (warnings.length === 0) continue;
       yield { series: group, warnings: [] };
       group = [];
+      yield { series: [], warnings };
     }
-    if (warnings.length === 0) continue;
-    yield { series: group, warnings: [] };
-    group = [];
-    yield { series: [], warnings };
+  } catch (thrown) {
+    if (group.length > 0) yield { series: group, warnings: [] };
+    throw thrown;
   }
   if (group.length > 0) yield { series: group, warnings: [] };
 }
