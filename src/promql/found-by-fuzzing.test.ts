@@ -246,9 +246,9 @@ test('absent_over_time takes series that only their names tell apart', async () 
 });
 
 test('a modifier that a function does not take is no matter where nothing is evaluated', async () => {
-  const { value } = await instant(
-    'avg_over_time(quantile_over_time(1, m[5s] smoothed)[1s:10s])',
-    data({ m: [1] }),
-  );
-  assert.deepEqual(value, { kind: 'vector', samples: [] });
+  for (const at of ['', ' @ start()']) {
+    const text = `avg_over_time(quantile_over_time(1, m[5s] smoothed${at})[1s:10s])`;
+    const { value } = await instant(text, data({ m: [1] }));
+    assert.deepEqual(value, { kind: 'vector', samples: [] });
+  }
 });

@@ -25,7 +25,7 @@ export function buildPlan(expression: Expression, scope: Scope): PlanNode {
 /** The node of an expression, evaluated once if it is the same at every step. */
 function wrapped(expression: Expression, scope: Scope): PlanNode {
   const { grid } = scope;
-  if (grid.steps === 1 || !invarianceOf(expression).wrap) return build(expression, scope);
+  if (grid.steps <= 1 || !invarianceOf(expression).wrap) return build(expression, scope);
   const once = build(expression, { ...scope, grid: { ...grid, steps: 1, endMs: grid.startMs } });
   return { kind: 'step-invariant', expression: once, position: expression.position, grid };
 }
