@@ -196,4 +196,36 @@ describe('an endpoint', () => {
       }
     });
   });
+
+  test('whose chunks are garbage does not fail the query', async () => {
+    const random = seededRandom(3);
+    const bad = storeOf(async function* () {
+      const { labels, chunks } = series('garbage');
+      const [chunk] = chunks;
+      const data = chunk!.raw!.data.slice();
+      for (let i = 0; i < 4; i++) data[Math.floor(random.next() * data.length)] = 0xff;
+      yield {
+        series: [{ labels, chunks: [{ ...chunk!, raw: { ...chunk!.raw!, data } }] }],
+        warnings: [],
+      };
+    });
+    let warned = 0;
+    await withBad(bad, {}, async (query) => {
+      for (let i = 0; i < 50; i++) {
+        const answer = await query();
+        assert.equal(answer.status, 200, JSON.stringify(answer.body));
+        assert.ok(zonesOf(answer).includes('good'));
+        if (answer.body.warnings === undefined) continue;
+        warned++;
+        assert.match(
+          answer.body.warnings.join(),
+          /series up\{zone="garbage"\}: chunk from 0 to 100000 ms: /,
+        );
+        assert.equal(answer.cacheControl, 'no-store');
+        const strict = await query({ partial_response: 'false' });
+        assert.ok([200, 422].includes(strict.status), JSON.stringify(strict.body));
+      }
+      assert.ok(warned > 0);
+    });
+  });
 });

@@ -1,5 +1,6 @@
 import {
   BadInputError,
+  CorruptionError,
   LimitError,
   NotFoundError,
   UnavailableError,
@@ -103,7 +104,11 @@ function failure(thrown: unknown): HttpReply {
 function classify(thrown: unknown): { status: number; errorType: ErrorType } {
   if (thrown instanceof BadInputError) return { status: 400, errorType: 'bad_data' };
   if (thrown instanceof NotFoundError) return { status: 404, errorType: 'not_found' };
-  if (thrown instanceof EvaluationError || thrown instanceof LimitError) {
+  if (
+    thrown instanceof EvaluationError ||
+    thrown instanceof LimitError ||
+    thrown instanceof CorruptionError
+  ) {
     return { status: 422, errorType: 'execution' };
   }
   if (isAbort(thrown)) {

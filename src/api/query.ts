@@ -83,10 +83,14 @@ function checkEngine(engine: string): void {
     throw new BadInputError(`'${engine}' bad engine`);
 }
 
-function result(evaluation: Evaluation, { missing }: Completeness, withStats: boolean): ApiResult {
+function result(
+  evaluation: Evaluation,
+  { damage, missing }: Completeness,
+  withStats: boolean,
+): ApiResult {
   return {
     data: new JsonText(dataJson(evaluation, withStats)),
-    warnings: evaluation.warnings,
+    warnings: [...evaluation.warnings, ...damage],
     missing,
     annotations: [...evaluation.promqlWarnings, ...evaluation.promqlInfos],
   };

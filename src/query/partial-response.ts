@@ -12,15 +12,28 @@ export interface MissingEndpoint {
   readonly reasons: readonly string[];
 }
 
+/** A peer that sends nothing but garbage must not answer with a warning for each chunk. */
+const MAX_DAMAGE = 10;
+
 /**
  * What is missing from one query's answer, however many selects it took. An answer with parts
  * missing must say so, and nobody may cache it.
  */
 export class Completeness {
   readonly #missing = new Map<string, MissingEndpoint>();
+  readonly #damage = new Set<string>();
 
   get isComplete(): boolean {
-    return this.#missing.size === 0;
+    return this.#missing.size + this.#damage.size === 0;
+  }
+
+  /** What an endpoint sent and nobody can read, as warnings: the first few. */
+  get damage(): readonly string[] {
+    return [...this.#damage];
+  }
+
+  addDamage(text: string): void {
+    if (this.#damage.size < MAX_DAMAGE) this.#damage.add(text);
   }
 
   /** One entry an endpoint, in the order of their addresses. */

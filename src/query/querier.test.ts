@@ -152,7 +152,17 @@ describe('Querier', () => {
     const min = { ...hints, func: 'min_over_time' };
     assert.deepEqual(await read([store], { dedup: false }, min), ['{} 100:3 200:7 250:77 300:8']);
     const max = { ...hints, func: 'max_over_time' };
-    await assert.rejects(read([store], { dedup: false }, max), /no valid chunk found/);
+    const strict = { dedup: false, partialResponse: PartialResponse.Abort };
+    await assert.rejects(
+      read([store], strict, max),
+      /chunk from 100 to 200 ms: no valid chunk found/,
+    );
+    const completeness = new Completeness();
+    const readable = await read([store], { dedup: false, completeness }, max);
+    assert.deepEqual(readable, ['{} 250:77 300:8']);
+    assert.deepEqual(completeness.damage, [
+      'series {}: chunk from 100 to 200 ms: no valid chunk found',
+    ]);
   });
 
   test('makes up for counter resets across downsampled chunks', async () => {

@@ -125,6 +125,10 @@ async function select(
     mint,
     maxt,
     budget: context.budget,
+    onDamage: (error) => {
+      if (options.partialResponse === PartialResponse.Abort) throw error;
+      options.completeness.addDamage(error.message);
+    },
   });
   const groups = dedups && !merged ? groupReplicas(found, options.replicaLabels) : lone(found);
   return {

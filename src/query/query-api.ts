@@ -111,10 +111,12 @@ export class QueryApi implements QuerySource {
       asked === 0 ? this.#options.timeoutMs : Math.min(asked, this.#options.timeoutMs);
     using limit = deadline(clock, timeoutMs, context.signal);
     using budget = newBudget();
-    const queryable = querier.queryable(this.#queryableOptions(request, context));
-    return await gate.run(limit.signal, () =>
+    const options = this.#queryableOptions(request, context);
+    const queryable = querier.queryable(options);
+    const evaluation = await gate.run(limit.signal, () =>
       evaluate(queryable, { signal: limit.signal, budget }),
     );
+    return { ...evaluation, warnings: [...evaluation.warnings, ...options.completeness.damage] };
   }
 
   #queryableOptions(

@@ -12,10 +12,13 @@ export class ChunkScratch {
   readonly second = new SampleBuffer();
 }
 
+/** Told of a chunk that cannot be read: it throws, or the chunk is left out. */
+export type OnDamage = (chunk: AggregateChunk, thrown: CorruptionError) => void;
+
 /**
  * Appends the samples of `[mint, maxt]` of chunks that follow each other: of each the chosen column
  * or the raw samples. Where chunks overlap after all, the earlier one's samples are kept.
- * @throws CorruptionError if a chunk is damaged or lacks the column.
+ * A chunk that is damaged or lacks the column goes to `onDamage`, and none of its samples are taken.
  */
 export function readChunks(
   chunks: readonly AggregateChunk[],
@@ -23,17 +26,35 @@ export function readChunks(
   { mint, maxt }: { readonly mint: number; readonly maxt: number },
   into: SampleBuffer,
   scratch: ChunkScratch,
+  onDamage: OnDamage,
 ): void {
   for (const chunk of chunks) {
     if (chunk.maxt < mint || chunk.mint > maxt) continue;
     const from = Math.max(mint, lastTime(into) + 1);
-    const part = choice === 'average' ? chunk.raw : (chunk[choice] ?? chunk.raw);
     const start = into.length;
-    if (part !== undefined) decodeChunk(part, from, maxt, into);
-    else if (choice === 'average') readAverages(chunk, from, maxt, into, scratch);
-    else throw new CorruptionError('no valid chunk found');
-    checkOrder(into, start);
+    try {
+      readChunk(chunk, choice, { from, maxt }, into, scratch);
+      checkOrder(into, start);
+    } catch (thrown) {
+      if (!(thrown instanceof CorruptionError)) throw thrown;
+      into.startTimes?.fill(0, start, into.length);
+      into.length = start;
+      onDamage(chunk, thrown);
+    }
   }
+}
+
+function readChunk(
+  chunk: AggregateChunk,
+  choice: AggregateChoice,
+  { from, maxt }: { readonly from: number; readonly maxt: number },
+  into: SampleBuffer,
+  scratch: ChunkScratch,
+): void {
+  const part = choice === 'average' ? chunk.raw : (chunk[choice] ?? chunk.raw);
+  if (part !== undefined) decodeChunk(part, from, maxt, into);
+  else if (choice === 'average') readAverages(chunk, from, maxt, into, scratch);
+  else throw new CorruptionError('no valid chunk found');
 }
 
 /** −Infinity for an empty buffer. */
@@ -103,14 +124,22 @@ export function readTotals(
   { mint, maxt }: { readonly mint: number; readonly maxt: number },
   into: SampleBuffer,
   scratch: ChunkScratch,
+  onDamage: OnDamage,
 ): void {
   let total = 0;
   let before = Number.NEGATIVE_INFINITY;
   let lastValue = 0;
-  for (const { counter, raw } of chunks) {
-    const part = counter ?? raw;
-    if (part === undefined) throw new CorruptionError('no valid chunk found');
-    const samples = decoded(part, MIN_TIME, maxt, scratch.first);
+  for (const chunk of chunks) {
+    const samples = scratch.first;
+    try {
+      const part = chunk.counter ?? chunk.raw;
+      if (part === undefined) throw new CorruptionError('no valid chunk found');
+      decoded(part, MIN_TIME, maxt, samples);
+    } catch (thrown) {
+      if (!(thrown instanceof CorruptionError)) throw thrown;
+      onDamage(chunk, thrown);
+      continue;
+    }
     for (let i = 0; i < samples.length; i++) {
       const time = samples.times[i]!;
       const value = samples.values[i]!;

@@ -1,13 +1,15 @@
 import { mergeReplicas, readsAsCounter } from '#/dedup/dedup.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
-import type { Labels } from '#/model/labels.ts';
+import { CorruptionError } from '#/lib/errors.ts';
+import { Labels } from '#/model/labels.ts';
 import type { Series } from '#/storage/queryable.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { AggregateChunk } from '#/storeapi/store.ts';
 import type { AggregateChoice } from '../aggregates.ts';
 import { isDownsampled, splitOverlaps } from './lanes.ts';
 import { ChunkScratch, readChunks, readTotals } from './read-chunks.ts';
+import type { OnDamage } from './read-chunks.ts';
 
 /**
  * How the series of one select are read, and the buffers they share: reading is synchronous, so
@@ -20,6 +22,9 @@ export class SeriesReader {
   readonly #mint: number;
   readonly #maxt: number;
   readonly #budget: MemoryBudget;
+  readonly #onDamage: (error: CorruptionError) => void;
+  readonly #damaged: OnDamage = (chunk, thrown) => this.#report(chunk, thrown);
+  #labels = Labels.empty;
   readonly #scratch = new ChunkScratch();
   readonly #buffers: SampleBuffer[] = [];
   #reservedBytes = 0;
@@ -32,6 +37,8 @@ export class SeriesReader {
     readonly mint: number;
     readonly maxt: number;
     readonly budget: MemoryBudget;
+    /** Told of a chunk that cannot be read: it throws, or the chunk is left out. */
+    readonly onDamage: (error: CorruptionError) => void;
   }) {
     this.#algorithm = options.algorithm;
     this.#choice = options.choice;
@@ -39,15 +46,17 @@ export class SeriesReader {
     this.#mint = options.mint;
     this.#maxt = options.maxt;
     this.#budget = options.budget;
+    this.#onDamage = options.onDamage;
   }
 
   /** Appends the samples of `[mint, maxt]`; `replicas` are the chunks of each, in time order. */
   read(
-    replicas: readonly (readonly AggregateChunk[])[],
+    { labels, replicas }: Pick<StoredSeries, 'labels' | 'replicas'>,
     mint: number,
     maxt: number,
     into: SampleBuffer,
   ): void {
+    this.#labels = labels;
     const range = { mint: Math.max(mint, this.#mint), maxt: Math.min(maxt, this.#maxt) };
     const lanes = replicas.map(splitOverlaps);
     if (lanes.length === 1 && lanes[0]!.length === 1) {
@@ -101,10 +110,15 @@ export class SeriesReader {
   ): void {
     const asThanos = this.#algorithm === 'penalty' || this.#algorithm === 'chain';
     if (this.#choice === 'counter' && (asThanos || isDownsampled(lane))) {
-      readTotals(lane, range, into, this.#scratch);
+      readTotals(lane, range, into, this.#scratch, this.#damaged);
     } else {
-      readChunks(lane, this.#choice, range, into, this.#scratch);
+      readChunks(lane, this.#choice, range, into, this.#scratch, this.#damaged);
     }
+  }
+
+  #report({ mint, maxt }: AggregateChunk, thrown: CorruptionError): void {
+    const where = `series ${this.#labels.toMetricString()}: chunk from ${mint} to ${maxt} ms`;
+    this.#onDamage(new CorruptionError(`${where}: ${thrown.message}`, { cause: thrown }));
   }
 
   #account(): void {
@@ -119,7 +133,7 @@ export class SeriesReader {
 /** A series of a select's answer, decoded when it is read. */
 export class StoredSeries implements Series {
   readonly labels: Labels;
-  readonly #replicas: readonly (readonly AggregateChunk[])[];
+  readonly replicas: readonly (readonly AggregateChunk[])[];
   readonly #reader: SeriesReader;
 
   constructor(
@@ -128,11 +142,11 @@ export class StoredSeries implements Series {
     reader: SeriesReader,
   ) {
     this.labels = labels;
-    this.#replicas = replicas;
+    this.replicas = replicas;
     this.#reader = reader;
   }
 
   read(mint: number, maxt: number, into: SampleBuffer): void {
-    this.#reader.read(this.#replicas, mint, maxt, into);
+    this.#reader.read(this, mint, maxt, into);
   }
 }
