@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { EndpointApi } from '#/api/endpoint-api.ts';
 import { exemplarRoutes } from '#/api/exemplars.ts';
+import { formatRoutes } from '#/api/format.ts';
 import { labelRoutes } from '#/api/labels.ts';
 import type { QueryApi } from '#/api/query-api.ts';
 import { queryRoutes } from '#/api/query.ts';
@@ -184,13 +185,17 @@ function tlsOptions(tls: ClientTls): ConnectionOptions {
   };
 }
 
+function engineFeatures({ query }: QueryConfig): EngineFeatures {
+  return { ...stableEngineFeatures, ...query.features };
+}
+
 function queryApi(config: QueryConfig, store: ProxyStore, { clock }: Runtime): QueryApi {
   const { query, tenancy } = config;
   const engine = new Engine({
     lookbackMs: query.lookbackMs,
     maxSamples: query.maxSamples,
     defaultStepMs: () => query.evaluationIntervalMs,
-    features: { ...stableEngineFeatures, ...query.features },
+    features: engineFeatures(config),
   });
   return {
     engine,
@@ -247,6 +252,7 @@ function routesOf(
     ...exemplarRoutes(endpointApi),
     ...storesRoutes(endpointApi),
     ...tsdbStatusRoutes(endpointApi),
+    ...formatRoutes(engineFeatures(config)),
     ...statusRoutes(config.status),
     ...uiRoutes(),
   ];
