@@ -141,12 +141,12 @@ function faulty(bucket: MemoryBucket) {
       await check(name, options?.signal);
       yield* bucket.readStream(name, options);
     },
-    attributes: async (name, signal) => {
-      await check(name, signal);
-      return bucket.attributes(name, signal);
+    attributes: async (name, options) => {
+      await check(name, options?.signal);
+      return bucket.attributes(name, options);
     },
     upload: (name, content, options) => bucket.upload(name, content, options),
-    remove: (name, signal) => bucket.remove(name, signal),
+    remove: (name, options) => bucket.remove(name, options),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   return { bucket: wrapped, state };

@@ -139,15 +139,16 @@ export async function downloadBlock(request: {
  * deletion mark last, so that an interrupted deletion is found and taken up again.
  */
 export async function deleteBlock(bucket: Bucket, id: string, signal: AbortSignal): Promise<void> {
+  const options = { reason: 'deletion', signal } as const;
   const mark = markName(id, 'deletion');
-  await bucket.remove(metaName(id), signal);
-  for await (const { name } of bucket.list(`${id}/`, { recursive: true, signal })) {
-    if (name !== metaName(id) && name !== mark) await bucket.remove(name, signal);
+  await bucket.remove(metaName(id), options);
+  for await (const { name } of bucket.list(`${id}/`, { recursive: true, ...options })) {
+    if (name !== metaName(id) && name !== mark) await bucket.remove(name, options);
   }
-  await bucket.remove(mark, signal);
+  await bucket.remove(mark, options);
   // Some providers keep directories as empty objects.
   for (const marker of [`${id}/${CHUNKS_DIRNAME}/`, `${id}/`]) {
-    await bucket.remove(marker, signal).catch(() => signal.throwIfAborted());
+    await bucket.remove(marker, options).catch(() => signal.throwIfAborted());
   }
 }
 

@@ -13,6 +13,7 @@ import {
 import { Gate } from '#/lib/gate.ts';
 import { looksLikeUlid } from '#/lib/ulid.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import { withReason } from '#/objstore/with-reason.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { META_FILENAME, parseBlockMeta } from '#/tsdb/block-meta.ts';
@@ -73,7 +74,7 @@ export class BlockFetcher {
   #running: Promise<BlockView> | undefined;
 
   constructor(options: FetcherOptions) {
-    this.#options = options;
+    this.#options = { ...options, bucket: withReason(options.bucket, 'sync') };
     this.#loads = new Gate(options.concurrency);
     this.#cacheDirectory =
       options.cacheDirectory === undefined
@@ -138,7 +139,7 @@ export class BlockFetcher {
     await concurrently(LOOKUPS, root, signal, async ({ name }, inner) => {
       const id = blockIdOf(name);
       if (id === undefined) return;
-      const attributes = await bucket.attributes(metaName(id), inner);
+      const attributes = await bucket.attributes(metaName(id), { signal: inner });
       if (attributes === undefined) partial.set(id, withoutMeta(id));
       // Looking would tell when it was written, but upstream's caches do not go by it.
       else await take({ id, modifiedMs: undefined }, inner);

@@ -6,6 +6,7 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import { Labels } from '#/model/labels.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import { withReason } from '#/objstore/with-reason.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { ZERO_TIME } from '#/tsdb/block-meta.ts';
@@ -131,7 +132,7 @@ export class MarkFilter implements BlockFilter {
   ) {
     this.#kind = kind;
     this.#state = state;
-    this.#options = options;
+    this.#options = { ...options, bucket: withReason(options.bucket, 'sync') };
     this.#drop = drop;
   }
 

@@ -52,7 +52,7 @@ export async function readMark(
   const name = markName(id, kind);
   let bytes: Uint8Array;
   try {
-    bytes = await bucket.read(name, signal === undefined ? {} : { signal });
+    bytes = await bucket.read(name, { signal });
   } catch (thrown) {
     if (thrown instanceof NotFoundError) return undefined;
     throw thrown;
@@ -107,12 +107,12 @@ export async function markBlock(
   { kind, details = '', reason = MANUAL_REASON, clock, signal }: MarkRequest,
 ): Promise<boolean> {
   const name = markName(id, kind);
-  if ((await bucket.attributes(name, signal)) !== undefined) return false;
+  if ((await bucket.attributes(name, { signal })) !== undefined) return false;
   const mark = { id, timeMs: clock.now(), details, reason: kind === 'deletion' ? '' : reason };
   try {
     await bucket.upload(name, new TextEncoder().encode(printMark(kind, mark)), {
       ifAbsent: true,
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     });
     return true;
   } catch (thrown) {

@@ -5,6 +5,7 @@ import { CorruptionError, UnavailableError, messageOf } from '#/lib/errors.ts';
 import { looksLikeUlid } from '#/lib/ulid.ts';
 import { Labels } from '#/model/labels.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import { withReason } from '#/objstore/with-reason.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import {
@@ -68,7 +69,7 @@ export class Shipper {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ShipperOptions, effects: ShipperEffects) {
-    this.#options = options;
+    this.#options = { ...options, bucket: withReason(options.bucket, 'upload') };
     this.#effects = effects;
     this.#disk = effects.disk;
     this.#statePath = join(options.directory, options.stateFileName ?? 'thanos.shipper.json');
@@ -159,7 +160,7 @@ export class Shipper {
     const { bucket, uploadCompacted = false, allowOutOfOrderUploads = false } = this.#options;
     const compacted = meta.compaction.level > 1;
     if (meta.stats.numSamples === 0 || (compacted && !uploadCompacted)) return 'ignored';
-    if ((await bucket.attributes(metaName(meta.ulid), signal)) !== undefined) return 'shipped';
+    if ((await bucket.attributes(metaName(meta.ulid), { signal })) !== undefined) return 'shipped';
     if (compacted && !allowOutOfOrderUploads) await overlaps.check(meta, signal);
     return 'new';
   }

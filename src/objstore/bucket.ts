@@ -1,3 +1,5 @@
+import type { RequestTally } from './request-tally.ts';
+
 /** What a listing says about one object, or about a common prefix (ending in `/`) when not recursive. */
 export interface ListEntry {
   readonly name: string;
@@ -6,10 +8,36 @@ export interface ListEntry {
   readonly modifiedMs?: number;
 }
 
-export interface ListOptions {
+/** What an operation is for. Requests and bytes are counted by it. */
+export const REASONS = [
+  /** Which blocks there are: listings, `meta.json`, marks. */
+  'sync',
+  'header',
+  'postings',
+  'series',
+  'chunks',
+  'upload',
+  'compaction',
+  'deletion',
+  'tools',
+  'other',
+] as const;
+export type Reason = (typeof REASONS)[number];
+
+/** What every operation takes. */
+export interface OperationOptions {
+  /** Default `other`. */
+  readonly reason?: Reason | undefined;
+  /** Where the operation is counted besides the metrics: that of the query that it serves. */
+  readonly tally?: RequestTally | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** An `AbortSignal`, which has a `reason` too, is not to be taken for options. */
+  readonly throwIfAborted?: never;
+}
+
+export interface ListOptions extends OperationOptions {
   /** All objects below the prefix instead of one level. Default false. */
   readonly recursive?: boolean;
-  readonly signal?: AbortSignal;
 }
 
 export interface ObjectAttributes {
@@ -19,20 +47,18 @@ export interface ObjectAttributes {
   readonly version: string;
 }
 
-export interface ReadOptions {
+export interface ReadOptions extends OperationOptions {
   /** First byte; default 0. */
   readonly offset?: number;
   /** Number of bytes; to the end when absent. Shorter only at the end of the object. */
   readonly length?: number;
-  readonly signal?: AbortSignal;
 }
 
-export interface UploadOptions {
+export interface UploadOptions extends OperationOptions {
   /** Only create: fails with `ConditionError` if the object exists. */
   readonly ifAbsent?: boolean;
   /** Only replace: fails with `ConditionError` unless the object still has this version. */
   readonly ifMatch?: string;
-  readonly signal?: AbortSignal;
 }
 
 /** A conditional write found another state than the caller expected; nothing was written. */
@@ -55,7 +81,7 @@ export interface Bucket extends AsyncDisposable {
   /** As `read`, piece by piece, for objects that should not be in memory as a whole. */
   readStream(name: string, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /** `undefined` if the object does not exist. */
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined>;
+  attributes(name: string, options?: OperationOptions): Promise<ObjectAttributes | undefined>;
   /**
    * Creates or replaces the object; a stream of unknown length goes up in parts.
    * @throws ConditionError if a condition of `options` does not hold.
@@ -66,5 +92,5 @@ export interface Bucket extends AsyncDisposable {
     options?: UploadOptions,
   ): Promise<void>;
   /** A missing object is fine. */
-  remove(name: string, signal?: AbortSignal): Promise<void>;
+  remove(name: string, options?: OperationOptions): Promise<void>;
 }

@@ -12,6 +12,7 @@ import type {
   ListEntry,
   ListOptions,
   ObjectAttributes,
+  OperationOptions,
   ReadOptions,
   UploadOptions,
 } from './bucket.ts';
@@ -103,15 +104,15 @@ export class FilesystemBucket implements Bucket {
 
   async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset = 0, length = Number.POSITIVE_INFINITY, signal } = options;
-    const version = (await this.attributes(name, signal))?.version;
+    const version = (await this.attributes(name, { signal }))?.version;
     for (let done = 0; ;) {
       const wanted = Math.min(PIECE_BYTES, length - done);
       const piece = await this.read(name, {
         offset: offset + done,
         length: wanted,
-        ...(signal === undefined ? {} : { signal }),
+        signal,
       });
-      if ((await this.attributes(name, signal))?.version !== version) {
+      if ((await this.attributes(name, { signal }))?.version !== version) {
         throw new UnavailableError(
           `${this.name}/${name} was replaced while it was read; read it again`,
         );
@@ -122,7 +123,10 @@ export class FilesystemBucket implements Bucket {
     }
   }
 
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
+  attributes(
+    name: string,
+    { signal }: OperationOptions = {},
+  ): Promise<ObjectAttributes | undefined> {
     return this.#run('look up', name, signal, async (path) => {
       const stat = await this.#stat(path);
       if (stat === undefined) return undefined;
@@ -149,7 +153,7 @@ export class FilesystemBucket implements Bucket {
     });
   }
 
-  remove(name: string, signal?: AbortSignal): Promise<void> {
+  remove(name: string, { signal }: OperationOptions = {}): Promise<void> {
     return this.#run('remove', name, signal, async (path) => {
       if ((await this.#stat(path)) === undefined) return;
       await this.#disk.remove(path);

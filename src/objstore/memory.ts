@@ -9,6 +9,7 @@ import type {
   ListEntry,
   ListOptions,
   ObjectAttributes,
+  OperationOptions,
   ReadOptions,
   UploadOptions,
 } from './bucket.ts';
@@ -82,7 +83,10 @@ export class MemoryBucket implements Bucket {
     }
   }
 
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
+  attributes(
+    name: string,
+    { signal }: OperationOptions = {},
+  ): Promise<ObjectAttributes | undefined> {
     return this.#run(`bucket.attributes ${name}`, signal, () => {
       const object = this.#objects.get(name);
       if (object === undefined) return undefined;
@@ -113,7 +117,7 @@ export class MemoryBucket implements Bucket {
     });
   }
 
-  remove(name: string, signal?: AbortSignal): Promise<void> {
+  remove(name: string, { signal }: OperationOptions = {}): Promise<void> {
     return this.#run(`bucket.remove ${name}`, signal, () => {
       this.#objects.delete(name);
     });

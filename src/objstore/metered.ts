@@ -7,6 +7,7 @@ import type {
   ListEntry,
   ListOptions,
   ObjectAttributes,
+  OperationOptions,
   ReadOptions,
   UploadOptions,
 } from './bucket.ts';
@@ -69,8 +70,10 @@ class MeteredBucket implements Bucket {
     this.#meter.transferred(operation, length);
   }
 
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
-    return this.#meter.time('attributes', signal, () => this.#bucket.attributes(name, signal));
+  attributes(name: string, options?: OperationOptions): Promise<ObjectAttributes | undefined> {
+    return this.#meter.time('attributes', options?.signal, () =>
+      this.#bucket.attributes(name, options),
+    );
   }
 
   async upload(
@@ -88,8 +91,8 @@ class MeteredBucket implements Bucket {
     this.#meter.uploaded();
   }
 
-  remove(name: string, signal?: AbortSignal): Promise<void> {
-    return this.#meter.time('delete', signal, () => this.#bucket.remove(name, signal));
+  remove(name: string, options?: OperationOptions): Promise<void> {
+    return this.#meter.time('delete', options?.signal, () => this.#bucket.remove(name, options));
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

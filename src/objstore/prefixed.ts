@@ -3,6 +3,7 @@ import type {
   ListEntry,
   ListOptions,
   ObjectAttributes,
+  OperationOptions,
   ReadOptions,
   UploadOptions,
 } from './bucket.ts';
@@ -41,8 +42,8 @@ class PrefixedBucket implements Bucket {
     return this.#bucket.readStream(this.#prefix + name, options);
   }
 
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
-    return this.#bucket.attributes(this.#prefix + name, signal);
+  attributes(name: string, options?: OperationOptions): Promise<ObjectAttributes | undefined> {
+    return this.#bucket.attributes(this.#prefix + name, options);
   }
 
   upload(
@@ -53,8 +54,8 @@ class PrefixedBucket implements Bucket {
     return this.#bucket.upload(this.#prefix + name, content, options);
   }
 
-  remove(name: string, signal?: AbortSignal): Promise<void> {
-    return this.#bucket.remove(this.#prefix + name, signal);
+  remove(name: string, options?: OperationOptions): Promise<void> {
+    return this.#bucket.remove(this.#prefix + name, options);
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

@@ -14,6 +14,7 @@ import type {
   ListEntry,
   ListOptions,
   ObjectAttributes,
+  OperationOptions,
   ReadOptions,
   UploadOptions,
 } from './bucket.ts';
@@ -159,7 +160,7 @@ class S3Bucket implements Bucket {
   async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset = 0, length, signal } = options;
     if (length === 0) {
-      if ((await this.attributes(name, signal)) === undefined) throw this.#missing(name);
+      if ((await this.attributes(name, { signal })) === undefined) throw this.#missing(name);
       return;
     }
     const attempts = new Attempts(`read "${name}"`, this.#retries);
@@ -228,7 +229,10 @@ class S3Bucket implements Bucket {
     };
   }
 
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
+  attributes(
+    name: string,
+    { signal }: OperationOptions = {},
+  ): Promise<ObjectAttributes | undefined> {
     const command = new this.#sdk.HeadObjectCommand({
       ...this.#object(name),
       ...this.#encryption.customerKey,
@@ -278,7 +282,7 @@ class S3Bucket implements Bucket {
     return this.#uploadParts(name, chain([first, second.value], parts), options);
   }
 
-  async remove(name: string, signal?: AbortSignal): Promise<void> {
+  async remove(name: string, { signal }: OperationOptions = {}): Promise<void> {
     const command = new this.#sdk.DeleteObjectCommand(this.#object(name));
     await this.#retry(`remove "${name}"`, signal, async () => {
       try {
@@ -331,7 +335,7 @@ class S3Bucket implements Bucket {
     const gone = options.ifMatch !== undefined && isNotFound(failure);
     if (!isFailedCondition(failure) && !gone) throw thrown;
     if (history.ambiguous && bytes !== undefined && bytes.length <= COMPARABLE_BYTES && !gone) {
-      const found = await this.read(name, withSignal(options.signal));
+      const found = await this.read(name, { signal: options.signal });
       if (Buffer.from(bytes).equals(found)) return;
     }
     throw new ConditionError(
@@ -348,7 +352,7 @@ class S3Bucket implements Bucket {
   ): Promise<void> {
     const signal = options.signal ?? new AbortController().signal;
     // Not every server checks the condition at the end.
-    if (options.ifAbsent === true && (await this.attributes(name, signal)) !== undefined) {
+    if (options.ifAbsent === true && (await this.attributes(name, { signal })) !== undefined) {
       throw new ConditionError(`${this.name}/${name} exists already`);
     }
     const uploadId = await this.#startParts(name, signal);
@@ -436,7 +440,7 @@ class S3Bucket implements Bucket {
       } catch (thrown) {
         // The first answer was lost, and the parts have become the object since.
         if (history.ambiguous && failureOf(thrown).code === 'NoSuchUpload') {
-          if ((await this.attributes(name, signal))?.sizeBytes === sizeBytes) return;
+          if ((await this.attributes(name, { signal }))?.sizeBytes === sizeBytes) return;
         }
         await this.#settleCondition(name, undefined, options, history, thrown);
       }
@@ -553,8 +557,4 @@ async function* chain<T>(first: readonly T[], rest: AsyncIterable<T>): AsyncGene
 async function* numbered<T>(items: AsyncIterable<T> | Iterable<T>): AsyncGenerator<[number, T]> {
   let number = 1;
   for await (const item of items) yield [number++, item];
-}
-
-function withSignal(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
 }

@@ -8,6 +8,7 @@ import type { Metrics } from '#/telemetry/metrics.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { BucketBlock } from './bucket/bucket-block.ts';
 import { HeaderCache } from './bucket/header-cache.ts';
+import type { HeaderWanted } from './bucket/header-cache.ts';
 import { RESOLUTIONS_MS } from './bucket/block-selection.ts';
 import type { BlockGroup, BlockGroups } from './bucket-store.ts';
 
@@ -95,7 +96,7 @@ export class BucketBlocks implements BlockGroups {
 
   async #add(meta: BlockMeta, signal: AbortSignal): Promise<void> {
     const { bucket, indexCache, eagerHeaders, log } = this.#options;
-    const header = (of: AbortSignal) => this.#headers.get(meta, of);
+    const header = (wanted: HeaderWanted) => this.#headers.get(meta, wanted);
     try {
       const block = new BucketBlock({
         meta,
@@ -109,7 +110,7 @@ export class BucketBlocks implements BlockGroups {
           `resolution of ${block.resolutionMs} ms; want one of ${RESOLUTIONS_MS.join(', ')}`,
         );
       }
-      if (eagerHeaders) await header(signal);
+      if (eagerHeaders) await header({ signal });
       this.#blocks.set(meta.ulid, block);
       this.#metrics.loads.inc();
     } catch (thrown) {

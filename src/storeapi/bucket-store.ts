@@ -4,6 +4,7 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import type { Labels } from '#/model/labels.ts';
 import { matchesAll } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
+import { RequestTally } from '#/objstore/request-tally.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { BlockQuery, BucketBlock } from './bucket/bucket-block.ts';
@@ -154,7 +155,8 @@ export class BucketStore implements Store {
   }
 
   #call({ partialResponse }: LabelNamesRequest | SeriesRequest, { signal }: StoreContext): Call {
-    return { partialResponse, signal, limiter: new RequestLimiter(this.#options.limits) };
+    const limiter = new RequestLimiter(this.#options.limits);
+    return { partialResponse, signal, limiter, tally: new RequestTally() };
   }
 
   async *#blockSeries(
@@ -235,11 +237,12 @@ interface Selected {
 interface Call {
   readonly partialResponse: PartialResponse;
   readonly limiter: RequestLimiter;
+  readonly tally: RequestTally;
   readonly signal: AbortSignal;
 }
 
-function readingOf(block: BucketBlock, { limiter, partialResponse, signal }: Call): BlockReading {
-  return { limiter, signal, losses: new Losses(partialResponse, block.meta.ulid) };
+function readingOf(block: BucketBlock, { partialResponse, ...call }: Call): BlockReading {
+  return { ...call, losses: new Losses(partialResponse, block.meta.ulid) };
 }
 
 function seriesWishes(

@@ -10,6 +10,7 @@ import type {
   ListEntry,
   ListOptions,
   ObjectAttributes,
+  OperationOptions,
   ReadOptions,
   UploadOptions,
 } from '../bucket.ts';
@@ -89,7 +90,7 @@ export class RemoteBucket implements Bucket {
   async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset = 0, length, signal } = options;
     if (length === 0) {
-      if ((await this.attributes(name, signal)) === undefined) throw this.#missing(name);
+      if ((await this.attributes(name, { signal })) === undefined) throw this.#missing(name);
       return;
     }
     const { maxAttempts, maxReadAttempts = maxAttempts } = this.#options;
@@ -135,7 +136,10 @@ export class RemoteBucket implements Bucket {
     }
   }
 
-  attributes(name: string, signal?: AbortSignal): Promise<ObjectAttributes | undefined> {
+  attributes(
+    name: string,
+    { signal }: OperationOptions = {},
+  ): Promise<ObjectAttributes | undefined> {
     return this.#retry(`look up "${name}"`, signal, async () => {
       try {
         return await this.#send((at) => this.#service.head(name, at), signal);
@@ -165,7 +169,7 @@ export class RemoteBucket implements Bucket {
     return this.#uploadParts(name, chain([first, second.value], parts), options);
   }
 
-  async remove(name: string, signal?: AbortSignal): Promise<void> {
+  async remove(name: string, { signal }: OperationOptions = {}): Promise<void> {
     await this.#retry(`remove "${name}"`, signal, async () => {
       try {
         await this.#send((at) => this.#service.remove(name, at), signal);
@@ -195,9 +199,9 @@ export class RemoteBucket implements Bucket {
   }
 
   async #holds(name: string, bytes: Uint8Array, signal: AbortSignal | undefined) {
-    const found = await this.attributes(name, signal);
+    const found = await this.attributes(name, { signal });
     if (found?.sizeBytes !== bytes.length || bytes.length > COMPARABLE_BYTES) return false;
-    return Buffer.from(bytes).equals(await this.read(name, signal === undefined ? {} : { signal }));
+    return Buffer.from(bytes).equals(await this.read(name, { signal }));
   }
 
   async #uploadParts(
@@ -207,7 +211,7 @@ export class RemoteBucket implements Bucket {
   ): Promise<void> {
     const signal = options.signal ?? new AbortController().signal;
     // Better than to learn it when everything is sent.
-    if (options.ifAbsent === true && (await this.attributes(name, signal)) !== undefined) {
+    if (options.ifAbsent === true && (await this.attributes(name, { signal })) !== undefined) {
       throw this.#conditionFailed(name, options);
     }
     const { maxParts, parallelParts } = this.#service;

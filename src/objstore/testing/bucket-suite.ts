@@ -208,9 +208,9 @@ function contract(name: string, options: SuiteOptions): void {
       await bucket.upload('object', bytes('x'));
       const signal = AbortSignal.abort(new Error('enough'));
       await assert.rejects(bucket.read('object', { signal }), /enough/);
-      await assert.rejects(bucket.attributes('object', signal), /enough/);
+      await assert.rejects(bucket.attributes('object', { signal }), /enough/);
       await assert.rejects(bucket.upload('object', bytes('y'), { signal }), /enough/);
-      await assert.rejects(bucket.remove('object', signal), /enough/);
+      await assert.rejects(bucket.remove('object', { signal }), /enough/);
       await assert.rejects(list(bucket, '', { signal }), /enough/);
       await assert.rejects(gather(bucket.readStream('object', { signal })), /enough/);
       assert.equal(text(await bucket.read('object')), 'x');

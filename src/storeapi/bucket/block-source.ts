@@ -3,6 +3,7 @@ import type { Labels } from '#/model/labels.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { IndexHeader } from '#/tsdb/index-header.ts';
+import type { HeaderWanted } from './header-cache.ts';
 
 /** Where one block's bytes come from. */
 export interface BlockSource {
@@ -13,5 +14,5 @@ export interface BlockSource {
   /** Postings and series entries. */
   readonly indexCache: ByteCache;
   /** Opened on first use, built from the bucket if it is not on the disk. */
-  readonly header: (signal: AbortSignal) => Promise<IndexHeader>;
+  readonly header: (wanted: HeaderWanted) => Promise<IndexHeader>;
 }

@@ -84,7 +84,7 @@ export class BucketBlock {
 
   /** Names of the labels that the block's matching series have, external ones left out. */
   async labelNames(query: BlockQuery, reading: BlockReading): Promise<string[]> {
-    if (query.matchers.length === 0) return this.#index.labelNames(reading.signal);
+    if (query.matchers.length === 0) return this.#index.labelNames(reading);
     const names = new Set<string>();
     const { series } = await this.#find(query, reading);
     for (const { labels } of series) {
@@ -95,7 +95,7 @@ export class BucketBlock {
 
   /** The values of a label that is not external. */
   async labelValues(name: string, query: BlockQuery, reading: BlockReading): Promise<string[]> {
-    if (query.matchers.length === 0) return this.#index.labelValues(name, reading.signal);
+    if (query.matchers.length === 0) return this.#index.labelValues(name, reading);
     const values = new Set<string>();
     const { series } = await this.#find(query, reading);
     for (const { labels } of series) values.add(labels.get(name));

@@ -164,11 +164,17 @@ export class ChunkLoader {
     segment: number,
     start: number,
     end: number,
-    { limiter, signal }: BlockReading,
+    { limiter, signal, tally }: BlockReading,
   ): Promise<Uint8Array> {
     const { bucket, meta } = this.#source;
     const name = `${meta.ulid}/chunks/${segmentFileName(segment)}`;
-    const bytes = await bucket.read(name, { offset: start, length: end - start, signal });
+    const bytes = await bucket.read(name, {
+      offset: start,
+      length: end - start,
+      reason: 'chunks',
+      tally,
+      signal,
+    });
     limiter.addBytes(bytes.length);
     return bytes;
   }

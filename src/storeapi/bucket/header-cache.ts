@@ -4,6 +4,7 @@ import type { Disk } from '#/lib/disk.ts';
 import { CorruptionError, NotFoundError } from '#/lib/errors.ts';
 import { untilAborted } from '#/lib/until-aborted.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import type { RequestTally } from '#/objstore/request-tally.ts';
 import type { RangeReader } from '#/storage/range-reader.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
@@ -20,6 +21,13 @@ export interface HeaderCacheOptions {
   readonly maxBytes: number;
   readonly log: Log;
   readonly metrics: Metrics;
+}
+
+/** Who wants a header. */
+export interface HeaderWanted {
+  readonly signal: AbortSignal;
+  /** Counts the requests that building it takes. */
+  readonly tally?: RequestTally;
 }
 
 /**
@@ -52,15 +60,15 @@ export class HeaderCache {
     return this.#opened.calculatedSize;
   }
 
-  /** One caller's abort does not take the header away from the others. */
-  get(meta: BlockMeta, signal: AbortSignal): Promise<IndexHeader> {
+  /** One caller's abort does not take the header away from the others. Building is counted for the first. */
+  get(meta: BlockMeta, { signal, tally }: HeaderWanted): Promise<IndexHeader> {
     const opened = this.#opened.get(meta.ulid);
     if (opened !== undefined) return Promise.resolve(opened);
     const damage = this.#damaged.get(meta.ulid);
     if (damage !== undefined) return Promise.reject(damage);
     let opening = this.#opening.get(meta.ulid);
     if (opening === undefined) {
-      opening = this.#open(meta).finally(() => this.#opening.delete(meta.ulid));
+      opening = this.#open(meta, tally).finally(() => this.#opening.delete(meta.ulid));
       this.#opening.set(meta.ulid, opening);
     }
     return untilAborted(opening, signal);
@@ -87,9 +95,9 @@ export class HeaderCache {
     }
   }
 
-  async #open(meta: BlockMeta): Promise<IndexHeader> {
+  async #open(meta: BlockMeta, tally: RequestTally | undefined): Promise<IndexHeader> {
     try {
-      const header = (await this.#fromDisk(meta)) ?? (await this.#build(meta));
+      const header = (await this.#fromDisk(meta)) ?? (await this.#build(meta, tally));
       this.#opened.set(meta.ulid, header);
       return header;
     } catch (thrown) {
@@ -121,9 +129,9 @@ export class HeaderCache {
     }
   }
 
-  async #build(meta: BlockMeta): Promise<IndexHeader> {
+  async #build(meta: BlockMeta, tally: RequestTally | undefined): Promise<IndexHeader> {
     const { bucket, disk } = this.#options;
-    const bytes = await buildIndexHeader(await indexReader(bucket, meta));
+    const bytes = await buildIndexHeader(await indexReader(bucket, meta, tally));
     const path = this.#path(meta);
     await disk.write(`${path}.tmp`, bytes);
     await disk.rename(`${path}.tmp`, path);
@@ -136,14 +144,19 @@ export class HeaderCache {
 }
 
 /** The block's index in the bucket. */
-async function indexReader(bucket: Bucket, meta: BlockMeta): Promise<RangeReader> {
+async function indexReader(
+  bucket: Bucket,
+  meta: BlockMeta,
+  tally: RequestTally | undefined,
+): Promise<RangeReader> {
+  const purpose = { reason: 'header', tally } as const;
   const name = `${meta.ulid}/${INDEX_FILENAME}`;
-  const attributes = await bucket.attributes(name);
+  const attributes = await bucket.attributes(name, purpose);
   if (attributes === undefined) throw new NotFoundError(`${bucket.name}: ${name} is missing`);
   return {
     sizeBytes: attributes.sizeBytes,
     read: (offset, length, signal) => {
-      return bucket.read(name, { offset, length, ...(signal === undefined ? {} : { signal }) });
+      return bucket.read(name, { offset, length, signal, ...purpose });
     },
   };
 }

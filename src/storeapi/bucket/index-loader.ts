@@ -8,6 +8,7 @@ import type { PostingsRange } from '#/tsdb/index.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { IndexHeader } from '#/tsdb/index-header.ts';
 import type { BlockSource } from './block-source.ts';
+import type { HeaderWanted } from './header-cache.ts';
 import type { BlockReading } from './losses.ts';
 import { coalesce } from './ranges.ts';
 
@@ -38,12 +39,12 @@ export class IndexLoader {
       known > 0 ? Math.min(known + 16, DEFAULT_SERIES_BYTES) : DEFAULT_SERIES_BYTES;
   }
 
-  async labelNames(signal: AbortSignal): Promise<string[]> {
-    return [...(await this.#source.header(signal)).labelNames()];
+  async labelNames(wanted: HeaderWanted): Promise<string[]> {
+    return [...(await this.#source.header(wanted)).labelNames()];
   }
 
-  async labelValues(name: string, signal: AbortSignal): Promise<string[]> {
-    return (await this.#source.header(signal)).labelValues(name);
+  async labelValues(name: string, wanted: HeaderWanted): Promise<string[]> {
+    return (await this.#source.header(wanted)).labelValues(name);
   }
 
   /**
@@ -55,7 +56,7 @@ export class IndexLoader {
     reading: BlockReading,
     visit: Visit,
   ): Promise<void> {
-    const header = await this.#source.header(reading.signal);
+    const header = await this.#source.header(reading);
     const selected = await this.#select(header, matchers, reading);
     for (let from = 0; from < selected.length; from += BATCH_SERIES) {
       const batch = selected.subarray(from, from + BATCH_SERIES);
@@ -119,7 +120,7 @@ export class IndexLoader {
     const reads = coalesce(missing.map(({ range }) => range));
     await Promise.all(
       reads.map(async ({ start, end, from, to }) => {
-        const bytes = await this.#read(start, end, reading);
+        const bytes = await this.#read('postings', { start, end }, reading);
         for (const { key, range } of missing.slice(from, to)) {
           const section = bytes.subarray(range.start - start, range.end - start);
           const body = readSection(section, this.#where('postings list'), range.start);
@@ -155,7 +156,7 @@ export class IndexLoader {
     }
     await Promise.all(
       coalesce(missing).map(async ({ start, end, from, to }) => {
-        const bytes = await this.#read(start, end, reading);
+        const bytes = await this.#read('series', { start, end }, reading);
         for (const wanted of missing.slice(from, to)) {
           const body = await losses.attempt(() =>
             this.#seriesBody(bytes, wanted.start, start, reading),
@@ -187,7 +188,8 @@ export class IndexLoader {
   /** An entry that is longer than was taken for granted: twice as much, until it fits. */
   async #longSeriesBody(offset: number, reading: BlockReading): Promise<Uint8Array> {
     for (let length = 2 * this.#seriesBytes; length <= MAX_SERIES_BYTES; length *= 2) {
-      const bytes = await this.#read(offset, offset + length, reading);
+      const end = offset + length;
+      const bytes = await this.#read('series', { start: offset, end }, reading);
       const body = readSeriesBody(bytes, 0, offset);
       if (body !== undefined) return body;
       if (bytes.length < length) {
@@ -201,11 +203,17 @@ export class IndexLoader {
     );
   }
 
-  async #read(start: number, end: number, { limiter, signal }: BlockReading): Promise<Uint8Array> {
+  async #read(
+    reason: 'postings' | 'series',
+    { start, end }: { readonly start: number; readonly end: number },
+    { limiter, signal, tally }: BlockReading,
+  ): Promise<Uint8Array> {
     const { bucket, meta } = this.#source;
     const bytes = await bucket.read(`${meta.ulid}/index`, {
       offset: start,
       length: end - start,
+      reason,
+      tally,
       signal,
     });
     limiter.addBytes(bytes.length);

@@ -1,4 +1,5 @@
 import { CorruptionError, NotFoundError, messageOf } from '#/lib/errors.ts';
+import type { RequestTally } from '#/objstore/request-tally.ts';
 import { PartialResponse } from '../store.ts';
 import type { RequestLimiter } from './request-limiter.ts';
 
@@ -6,6 +7,8 @@ import type { RequestLimiter } from './request-limiter.ts';
 export interface BlockReading {
   readonly limiter: RequestLimiter;
   readonly losses: Losses;
+  /** Counts what the request asks of the bucket. */
+  readonly tally: RequestTally;
   readonly signal: AbortSignal;
 }
 
