@@ -130,6 +130,7 @@ export class RemoteBucket implements Bucket {
           throw new UnavailableError(
             `${this.name}/${name} was replaced while it was read; read it again`,
           );
+        case 'upload gone':
         case 'other':
           throw thrown;
       }
@@ -156,13 +157,13 @@ export class RemoteBucket implements Bucket {
     options: UploadOptions = {},
   ): Promise<void> {
     options.signal?.throwIfAborted();
-    const { partBytes, maxParts } = this.#service;
+    const { partBytes, streamPartBytes = partBytes, maxParts } = this.#service;
     if (content instanceof Uint8Array) {
       if (content.length <= partBytes) return this.#put(name, content, options);
       const bytes = Math.max(partBytes, roundUp(Math.ceil(content.length / maxParts)));
       return this.#uploadParts(name, slices(content, bytes), options);
     }
-    const parts = inParts(content, partBytes);
+    const parts = inParts(content, streamPartBytes);
     const first = (await parts.next()).value ?? new Uint8Array();
     const second = await parts.next();
     if (second.done === true) return this.#put(name, first, options);
@@ -241,13 +242,21 @@ export class RemoteBucket implements Bucket {
       try {
         await this.#toldApart(name, options, () => this.#send((at) => upload.finish(at), signal));
       } catch (thrown) {
-        const isOurs =
-          ambiguous &&
-          thrown instanceof ConditionError &&
-          (await this.#send((at) => upload.isFinished(at), signal));
-        if (!isOurs) throw thrown;
+        if (!ambiguous || !(await this.#isFinished(upload, thrown, signal))) throw thrown;
       }
     });
+  }
+
+  /** Whether it is an earlier attempt to finish, whose answer was lost, that made this one fail. */
+  async #isFinished(upload: PartsUpload, thrown: unknown, signal: AbortSignal): Promise<boolean> {
+    const mayBe = thrown instanceof ConditionError || this.#meaningOf(thrown) === 'upload gone';
+    if (!mayBe) return false;
+    try {
+      return await this.#send((at) => upload.isFinished(at), signal);
+    } catch (failed) {
+      if (this.#meaningOf(failed) !== 'missing') throw failed;
+      return false;
+    }
   }
 
   /** @throws ConditionError if that is why `work` failed. */

@@ -2,8 +2,8 @@ import type { ListEntry, ObjectAttributes } from '../bucket.ts';
 import type { History } from './attempts.ts';
 import type { Failure, FailureWords } from './failure.ts';
 
-/** What a failure means for the object that was asked for. */
-export type Meaning = 'missing' | 'past the end' | 'condition failed' | 'other';
+/** What a failure means for the object that was asked for, or for its upload in parts. */
+export type Meaning = 'missing' | 'past the end' | 'condition failed' | 'upload gone' | 'other';
 
 export interface ServiceWords extends FailureWords {
   meaningOf(failure: Failure): Meaning;
@@ -67,6 +67,8 @@ export interface ObjectService extends AsyncDisposable {
   readonly words: ServiceWords;
   /** The size of a part, and the largest content that goes up as a whole. */
   readonly partBytes: number;
+  /** The size of a part of a stream, whose length nobody knows. Default `partBytes`. */
+  readonly streamPartBytes?: number;
   readonly maxParts: number;
   readonly parallelParts: number;
   listPage(request: PageRequest, signal: AbortSignal): Promise<Page>;

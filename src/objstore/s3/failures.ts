@@ -1,5 +1,6 @@
 import { certificateHint, isTransient } from '../remote/failure.ts';
-import type { Failure, FailureWords } from '../remote/failure.ts';
+import type { Failure } from '../remote/failure.ts';
+import type { Meaning, ServiceWords } from '../remote/service.ts';
 
 /** A failure of the SDK, with the fields that tell what happened. */
 interface SdkError extends Error {
@@ -8,7 +9,7 @@ interface SdkError extends Error {
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
 }
 
-export function failureOf(thrown: unknown): Failure {
+function failureOf(thrown: unknown): Failure {
   if (!(thrown instanceof Error)) {
     return { code: 'Unknown', status: 0, message: String(thrown), retryAfterSeconds: undefined };
   }
@@ -40,22 +41,31 @@ function isRetryable(failure: Failure): boolean {
   return BUSY_CODES.has(failure.code) || isTransient(failure);
 }
 
-export function isNotFound({ code, status }: Failure): boolean {
-  return code === 'NoSuchKey' || (status === 404 && (code === 'NotFound' || code === 'Unknown'));
+/** The answer to HEAD has no text: its code is unknown. */
+function meaningOf({ code, status }: Failure): Meaning {
+  if (code === 'NoSuchKey') return 'missing';
+  if (code === 'NoSuchUpload') return 'upload gone';
+  if (code === 'PreconditionFailed') return 'condition failed';
+  switch (status) {
+    case 404:
+      return code === 'NotFound' || code === 'Unknown' ? 'missing' : 'other';
+    case 412:
+      return 'condition failed';
+    case 416:
+      return 'past the end';
+    default:
+      return 'other';
+  }
 }
 
-export function isFailedCondition({ code, status }: Failure): boolean {
-  return status === 412 || code === 'PreconditionFailed';
-}
-
-export interface Place {
+interface Place {
   readonly bucket: string;
   readonly endpoint: string;
   readonly region: string;
 }
 
-export function s3Words(place: Place): FailureWords {
-  return { failureOf, isRetryable, explain: (failure) => explain(failure, place) };
+export function s3Words(place: Place): ServiceWords {
+  return { failureOf, meaningOf, isRetryable, explain: (failure) => explain(failure, place) };
 }
 
 function explain(failure: Failure, { bucket, endpoint, region }: Place): string {

@@ -1,65 +1,64 @@
 import type * as Sdk from '@aws-sdk/client-s3';
 import type { ListEntry } from '../bucket.ts';
+import type { Page, PageRequest } from '../remote/service.ts';
 import type { SdkModule } from './client.ts';
 
-interface Listing {
+interface Listing extends PageRequest {
+  readonly sdk: SdkModule;
+  readonly client: Sdk.S3Client;
   readonly bucket: string;
-  readonly prefix: string;
-  readonly recursive: boolean;
   /** Of the list operation; some servers know only the first. */
   readonly version: 1 | 2;
-  readonly send: <Output>(
-    request: (client: Sdk.S3Client, options: { abortSignal: AbortSignal }) => Promise<Output>,
-  ) => Promise<Output>;
 }
 
 /**
- * Pages of a listing, each with its objects and then its directories. Names come percent-encoded,
- * because XML cannot carry every character; a server that does not encode says so.
+ * One page of a listing. Names come percent-encoded, because XML cannot carry every character; a
+ * server that does not encode says so.
  */
-export async function* listPages(sdk: SdkModule, listing: Listing): AsyncGenerator<ListEntry[]> {
-  const { bucket, prefix, recursive, version } = listing;
-  const request = {
+export async function listPage(listing: Listing, abortSignal: AbortSignal): Promise<Page> {
+  const { sdk, client, bucket, prefix, recursive, token, version } = listing;
+  const input = {
     Bucket: bucket,
     Prefix: prefix,
     EncodingType: 'url',
     ...(recursive ? {} : { Delimiter: '/' }),
   } as const;
-  for (let token: string | undefined; ;) {
-    const output: Sdk.ListObjectsCommandOutput | Sdk.ListObjectsV2CommandOutput =
-      version === 1
-        ? await sendFirst(sdk, listing, { ...request, ...(token && { Marker: token }) })
-        : await sendSecond(sdk, listing, {
-            ...request,
-            ...(token && { ContinuationToken: token }),
-          });
-    const decode = output.EncodingType === 'url' ? decodeName : (name: string) => name;
-    const objects = (output.Contents ?? []).map((object) => entryOf(object, decode));
-    const directories = (output.CommonPrefixes ?? []).map((common) => ({
-      name: decode(common.Prefix ?? ''),
-    }));
-    const page = [...objects, ...directories].filter(
-      ({ name }) => name !== '' && name !== prefix && name.startsWith(prefix),
-    );
-    yield page;
-    if (output.IsTruncated !== true) return;
-    // Without a delimiter, version 1 leaves it to the caller to take the last name.
-    const next: { NextMarker?: string | undefined; NextContinuationToken?: string | undefined } =
-      output;
-    const marker = next.NextMarker === undefined ? objects.at(-1)?.name : decode(next.NextMarker);
-    token = version === 1 ? marker : next.NextContinuationToken;
-    if (token === undefined) return;
+  if (version === 1) {
+    const command = new sdk.ListObjectsCommand({ ...input, ...(token && { Marker: token }) });
+    const output = await client.send(command, { abortSignal });
+    const entries = entriesOf(output, prefix);
+    // Without a delimiter it is left to the caller to take the last name.
+    const marker = output.NextMarker;
+    const last = marker === undefined ? lastName(output) : decoder(output)(marker);
+    return { entries, next: output.IsTruncated === true ? last : undefined };
   }
+  const command = new sdk.ListObjectsV2Command({
+    ...input,
+    ...(token && { ContinuationToken: token }),
+  });
+  const output = await client.send(command, { abortSignal });
+  const next = output.IsTruncated === true ? output.NextContinuationToken : undefined;
+  return { entries: entriesOf(output, prefix), next };
 }
 
-function sendFirst(sdk: SdkModule, { send }: Listing, input: Sdk.ListObjectsCommandInput) {
-  const command = new sdk.ListObjectsCommand(input);
-  return send((client, options) => client.send(command, options));
+type Output = Sdk.ListObjectsCommandOutput | Sdk.ListObjectsV2CommandOutput;
+
+function entriesOf(output: Output, prefix: string): ListEntry[] {
+  const decode = decoder(output);
+  const objects = (output.Contents ?? []).map((object) => entryOf(object, decode));
+  const directories = (output.CommonPrefixes ?? []).map((common) => ({
+    name: decode(common.Prefix ?? ''),
+  }));
+  return [...objects, ...directories].filter(({ name }) => name !== '' && name.startsWith(prefix));
 }
 
-function sendSecond(sdk: SdkModule, { send }: Listing, input: Sdk.ListObjectsV2CommandInput) {
-  const command = new sdk.ListObjectsV2Command(input);
-  return send((client, options) => client.send(command, options));
+function lastName(output: Output): string | undefined {
+  const key = output.Contents?.at(-1)?.Key;
+  return key === undefined ? undefined : decoder(output)(key);
+}
+
+function decoder({ EncodingType }: Output): (name: string) => string {
+  return EncodingType === 'url' ? decodeName : (name) => name;
 }
 
 function entryOf(object: Sdk._Object, decode: (name: string) => string): ListEntry {
