@@ -5,6 +5,15 @@
 export interface ByteCache {
   /** One entry a key, `undefined` for a miss. */
   getMany(keys: readonly string[], signal?: AbortSignal): Promise<(Uint8Array | undefined)[]>;
-  /** Keeps the value, if there is room; returns at once. */
-  set(key: string, value: Uint8Array): void;
+  /**
+   * Keeps a copy of the value, if there is room, and gives it for `ttlMs` at most; without a time
+   * as long as the cache likes. Returns at once.
+   */
+  set(key: string, value: Uint8Array, ttlMs?: number): void;
 }
+
+/** Keeps nothing. */
+export const noCache: ByteCache = {
+  getMany: (keys) => Promise.resolve(Array.from(keys, () => undefined)),
+  set: () => undefined,
+};

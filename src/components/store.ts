@@ -85,6 +85,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
     indexCache: new LruByteCache({
       maxBytes: config.indexCacheBytes,
       maxItemBytes: config.indexCacheBytes / 2,
+      clock,
     }),
     headerCacheBytes: config.headerCacheBytes,
     eagerHeaders: config.sync.eagerHeaders,
