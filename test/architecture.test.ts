@@ -32,8 +32,14 @@ const corePackages = new Set([
   'fast-check',
 ]);
 
-/** The effect faces of lib/ and their real implementations: only these reach for Node's I/O. */
-const effectFiles = new Set(['lib/clock.ts', 'lib/random.ts', 'lib/disk.ts', 'lib/net.ts']);
+/** The effect faces of lib/ and their real implementations: only these reach for Node's I/O and threads. */
+const effectFiles = new Set([
+  'lib/clock.ts',
+  'lib/random.ts',
+  'lib/disk.ts',
+  'lib/net.ts',
+  'lib/worker-pool.ts',
+]);
 
 const src = resolve(import.meta.dirname, '../src');
 const rank = new Map(layers.flatMap((modules, i) => modules.map((name) => [name, i] as const)));
