@@ -81,8 +81,12 @@ export class BitReader {
   varbitInt(): number {
     const width = VARBIT_WIDTHS[this.ones(8)]!;
     if (width === 64) return this.int64();
-    const value = width <= 32 ? this.bits(width) : this.bits(24) * 0x100000000 + this.bits(32);
-    return value > 2 ** (width - 1) ? value - 2 ** width : value;
+    const upper = width > 32 ? this.bits(width - 32) : 0;
+    const lower = this.bits(Math.min(width, 32));
+    const value = upper * 0x100000000 + lower;
+    if (value <= 2 ** (width - 1)) return value;
+    // Not `value - 2 ** width`: of 56 bits a double would lose the last three.
+    return width > 32 ? (upper - 2 ** (width - 32)) * 0x100000000 + lower : lower - 2 ** width;
   }
 
   damaged(what: string): CorruptionError {
