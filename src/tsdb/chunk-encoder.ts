@@ -5,7 +5,9 @@ import { ChunkEncoding, decodeChunk, histogramFlag } from './chunk.ts';
 import type { TimedChunk } from './chunk.ts';
 import { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
 import type { HistogramFlag } from './chunk/histogram-layout.ts';
+import { mostHistograms } from './chunk/histogram-stream.ts';
 import { XorEncoder } from './chunk/xor.ts';
+import { Xor2Encoder } from './chunk/xor2-encoder.ts';
 
 export { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
 export { HistogramFlag } from './chunk/histogram-layout.ts';
@@ -21,11 +23,13 @@ export interface EncodeOptions {
   readonly floatHistograms?: boolean;
   /** Of a histogram chunk that comes first: how it goes on from the one before. Default: unknown. */
   readonly firstFlag?: HistogramFlag;
+  /** Encodings 4, 5, 6, which keep start timestamps, in place of 1, 2, 3. Default: false. */
+  readonly startTimes?: boolean;
 }
 
 /**
  * Encodes samples `[from, to)` of the buffer as XOR and histogram chunks (1, 2, 3), dropping start
- * timestamps. A chunk ends when it is full, when the type of sample changes and where a histogram
+ * timestamps unless the options keep them. A chunk ends when it is full, when the type of sample changes and where a histogram
  * does not fit the chunk (a counter reset, another schema).
  */
 export function encodeSamples(
@@ -35,7 +39,8 @@ export function encodeSamples(
   to = samples.length,
 ): TimedChunk[] {
   const chunks: TimedChunk[] = [];
-  const limit = options.samplesPerChunk ?? SAMPLES_PER_CHUNK;
+  const { samplesPerChunk = SAMPLES_PER_CHUNK, startTimes = false } = options;
+  const limit = Math.min(samplesPerChunk, mostHistograms(startTimes));
   let open: OpenChunk | undefined;
   for (let i = from; i < to; i++) {
     const time = samples.times[i]!;
@@ -88,19 +93,25 @@ export function toWireChunks(chunk: TimedChunk): TimedChunk[] {
 
 type OpenChunk = { readonly mint: number; maxt: number } & (
   | { readonly encoding: typeof ChunkEncoding.Xor; readonly encoder: XorEncoder }
-  | {
-      readonly encoding: typeof ChunkEncoding.Histogram | typeof ChunkEncoding.FloatHistogram;
-      readonly encoder: HistogramEncoder;
-    }
+  | { readonly encoding: typeof ChunkEncoding.Xor2; readonly encoder: Xor2Encoder }
+  | { readonly encoding: HistogramEncoding; readonly encoder: HistogramEncoder }
 );
+
+type HistogramEncoding = (typeof ChunkEncoding)[
+  | 'Histogram'
+  | 'FloatHistogram'
+  | 'HistogramSt'
+  | 'FloatHistogramSt'];
 
 function encodingOf(
   histogram: FloatHistogram | undefined,
-  options: EncodeOptions,
+  { startTimes = false, floatHistograms }: EncodeOptions,
 ): OpenChunk['encoding'] {
-  if (histogram === undefined) return ChunkEncoding.Xor;
-  const float = options.floatHistograms ?? !isIntegerHistogram(histogram);
-  return float ? ChunkEncoding.FloatHistogram : ChunkEncoding.Histogram;
+  if (histogram === undefined) return startTimes ? ChunkEncoding.Xor2 : ChunkEncoding.Xor;
+  if (floatHistograms ?? !isIntegerHistogram(histogram)) {
+    return startTimes ? ChunkEncoding.FloatHistogramSt : ChunkEncoding.FloatHistogram;
+  }
+  return startTimes ? ChunkEncoding.HistogramSt : ChunkEncoding.Histogram;
 }
 
 function openChunk(
@@ -108,18 +119,22 @@ function openChunk(
   mint: number,
   flag: HistogramFlag | undefined,
 ): OpenChunk {
-  if (encoding === ChunkEncoding.Xor)
-    return { mint, maxt: mint, encoding, encoder: new XorEncoder() };
-  const encoder = new HistogramEncoder(encoding === ChunkEncoding.FloatHistogram, flag);
-  return { mint, maxt: mint, encoding, encoder };
+  const times = { mint, maxt: mint };
+  if (encoding === ChunkEncoding.Xor) return { ...times, encoding, encoder: new XorEncoder() };
+  if (encoding === ChunkEncoding.Xor2) return { ...times, encoding, encoder: new Xor2Encoder() };
+  const float =
+    encoding === ChunkEncoding.FloatHistogram || encoding === ChunkEncoding.FloatHistogramSt;
+  const startTimes =
+    encoding === ChunkEncoding.HistogramSt || encoding === ChunkEncoding.FloatHistogramSt;
+  return { ...times, encoding, encoder: new HistogramEncoder({ float, startTimes }, flag) };
 }
 
 function flagAfter(
   previous: OpenChunk | undefined,
   histogram: FloatHistogram | undefined,
 ): HistogramFlag | undefined {
-  if (previous === undefined || previous.encoding === ChunkEncoding.Xor) return undefined;
-  return histogram && previous.encoder.flagAfter(histogram);
+  if (histogram === undefined || !(previous?.encoder instanceof HistogramEncoder)) return undefined;
+  return previous.encoder.flagAfter(histogram);
 }
 
 function append(
@@ -129,12 +144,14 @@ function append(
   histogram: FloatHistogram | undefined,
 ): HistogramFlag | undefined {
   const time = samples.times[index]!;
-  if (open.encoding === ChunkEncoding.Xor) {
-    open.encoder.append(time, samples.halves[2 * index + 1]!, samples.halves[2 * index]!);
+  const startTime = samples.startTimes?.[index] ?? 0;
+  if (open.encoding === ChunkEncoding.Xor || open.encoding === ChunkEncoding.Xor2) {
+    const [low, high] = [samples.halves[2 * index]!, samples.halves[2 * index + 1]!];
+    open.encoder.append(time, high, low, startTime);
     return undefined;
   }
   assert(histogram !== undefined, 'a histogram chunk takes histograms');
-  return open.encoder.append(time, histogram);
+  return open.encoder.append(time, histogram, startTime);
 }
 
 function close({ encoding, encoder, mint, maxt }: OpenChunk): TimedChunk {

@@ -123,7 +123,7 @@ for (const [form, count] of [
 }
 
 test('a growing layout keeps one chunk, a falling bucket begins another', () => {
-  const encoder = new HistogramEncoder(false);
+  const encoder = new HistogramEncoder({ float: false, startTimes: false });
   assert.equal(encoder.append(1, histogram([[3, 5]])), undefined);
   assert.equal(
     encoder.append(
@@ -194,21 +194,21 @@ test('every reason to cut gives the flag that Prometheus gives', () => {
       [false, integer],
       [true, float],
     ] as const) {
-      const encoder = new HistogramEncoder(isFloat);
+      const encoder = new HistogramEncoder({ float: isFloat, startTimes: false });
       encoder.append(1, base);
       assert.equal(encoder.append(2, next), want, `${name}, float: ${isFloat}`);
     }
   }
-  const stale = new HistogramEncoder(false);
+  const stale = new HistogramEncoder({ float: false, startTimes: false });
   stale.append(1, histogram([], { sum: staleNaN() }));
   assert.equal(stale.append(2, base), HistogramFlag.Unknown);
-  const gauge = new HistogramEncoder(false);
+  const gauge = new HistogramEncoder({ float: false, startTimes: false });
   gauge.append(1, histogram([[1, 5]], { counterReset: CounterReset.Gauge }));
   assert.equal(gauge.append(2, base), HistogramFlag.NotReset);
 });
 
 test('schemas finer than 8 are read as schema 8', () => {
-  const encoder = new HistogramEncoder(false);
+  const encoder = new HistogramEncoder({ float: false, startTimes: false });
   encoder.append(
     1,
     histogram(

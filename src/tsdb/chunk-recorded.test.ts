@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
-import { chunkSampleCount, decodeChunk } from './chunk.ts';
+import { ChunkEncoding, chunkSampleCount, decodeChunk } from './chunk.ts';
 import type { TimedChunk } from './chunk.ts';
 import { encodeSamples, toWireChunks } from './chunk-encoder.ts';
 
@@ -70,6 +70,22 @@ test('samples are written byte for byte as Prometheus writes them', () => {
     const got = encodeSamples(decodeAll(chunks), { floatHistograms: chunks[0]!.encoding === 3 });
     // A snapshot writes the open chunk of a head anew, without a flag.
     if (got.at(-1)!.encoding !== 1) got.at(-1)!.data[2] = 0;
+    assert.deepEqual(got.map(printable), chunks.map(printable), recorded.name);
+  }
+});
+
+test('start timestamps are written byte for byte as Prometheus writes them', () => {
+  for (const recorded of [...newer, ...withStartTimes]) {
+    const chunks = chunksOf(recorded);
+    const got = encodeSamples(decodeAll(chunks), {
+      floatHistograms: chunks[0]!.encoding === ChunkEncoding.FloatHistogramSt,
+      startTimes: true,
+      // A head cuts by bytes too.
+      samplesPerChunk: Math.max(...chunks.map(chunkSampleCount)),
+    });
+    // As above.
+    const last = got.at(-1)!;
+    if (last.encoding !== ChunkEncoding.Xor2) last.data[0]! &= 0x3f;
     assert.deepEqual(got.map(printable), chunks.map(printable), recorded.name);
   }
 });

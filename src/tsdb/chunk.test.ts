@@ -76,6 +76,23 @@ test('XOR chunks give back every sample, bit for bit', () => {
   );
 });
 
+test('XOR2 chunks give back every sample with its start time, bit for bit', () => {
+  const startTime = fc.oneof(fc.constant(0), fc.constant(5000), fc.integer({ min: 1 }));
+  fc.assert(
+    fc.property(samples, fc.array(startTime, { maxLength: 200 }), (input, startTimes) => {
+      const want = bufferOf(input);
+      for (let i = 0; i < want.length; i++) want.setStartTime(i, startTimes[i] ?? 0);
+      const chunks = encodeSamples(want, { startTimes: true, samplesPerChunk: 150 });
+      const got = new SampleBuffer(1);
+      for (const chunk of chunks) decodeChunk(chunk, ...forever, got);
+      assert.deepEqual(columnsOf(got), columnsOf(want));
+      for (let i = 0; i < want.length; i++) {
+        assert.equal(got.startTimes?.[i] ?? 0, startTimes[i] ?? 0);
+      }
+    }),
+  );
+});
+
 test('decoding a range gives exactly the samples in it', () => {
   fc.assert(
     fc.property(samples, fc.nat(200), fc.nat(200), (input, a, b) => {

@@ -1,4 +1,3 @@
-import { assert } from '#/lib/errors.ts';
 import { CounterReset, CUSTOM_BUCKETS_SCHEMA } from '#/model/histogram.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { isStaleNaN } from '#/model/stale.ts';
@@ -6,17 +5,18 @@ import { BitWriter } from './bit-writer.ts';
 import { spanIndexes, spansOf, spreadBuckets, unionIndexes } from './bucket-indexes.ts';
 import { emptyLayout, HistogramFlag, noValues, writeLayout } from './histogram-layout.ts';
 import type { HistogramLayout } from './histogram-layout.ts';
+import type { HistogramForm } from './histogram.ts';
 import { HistogramStream } from './histogram-stream.ts';
 import type { HistogramRow } from './histogram-stream.ts';
 
 /**
- * Writes a histogram chunk (encoding 2, or 3 for floats) by the rules of Prometheus's appenders:
+ * Writes a histogram chunk (encoding 2, 3 for floats, 5 and 6 with start timestamps) by the rules of Prometheus's appenders:
  * within a chunk a counter never resets, and all samples share one bucket layout, which widens as
  * buckets appear. Cutting by size or count is the caller's business.
  * Rules: `appendable` in tsdb/chunkenc/{histogram,float_histogram}.go in Prometheus.
  */
 export class HistogramEncoder {
-  readonly #float: boolean;
+  readonly #form: HistogramForm;
   readonly #rows: HistogramRow[] = [];
   #flag: HistogramFlag;
   #layout = emptyLayout;
@@ -25,10 +25,10 @@ export class HistogramEncoder {
   #stream: HistogramStream;
 
   /** `flag` is what a refusing encoder answered, or `flagAfter`; the first sample's own hint goes before it. */
-  constructor(float: boolean, flag: HistogramFlag = HistogramFlag.Unknown) {
-    this.#float = float;
+  constructor(form: HistogramForm, flag: HistogramFlag = HistogramFlag.Unknown) {
+    this.#form = form;
     this.#flag = flag;
-    this.#stream = new HistogramStream(float, new BitWriter());
+    this.#stream = new HistogramStream(form, new BitWriter());
   }
 
   get sampleCount(): number {
@@ -43,7 +43,7 @@ export class HistogramEncoder {
    * Appends the sample, or refuses it with the flag that a new chunk beginning with it should have.
    * An integer encoder takes whole numbers below 2^53 only (see `isIntegerHistogram`).
    */
-  append(time: number, histogram: FloatHistogram): HistogramFlag | undefined {
+  append(time: number, histogram: FloatHistogram, startTime = 0): HistogramFlag | undefined {
     const last = this.#rows.at(-1);
     if (last === undefined) this.#begin(histogram);
     else {
@@ -54,6 +54,7 @@ export class HistogramEncoder {
     if (!stale) this.#widenTo(histogram);
     const row: HistogramRow = {
       time,
+      startTime,
       stale,
       count: stale ? 0 : histogram.count,
       zeroCount: stale ? 0 : histogram.zeroCount,
@@ -75,8 +76,7 @@ export class HistogramEncoder {
 
   /** The chunk so far; appending may go on. */
   toBytes(): Uint8Array {
-    assert(this.#rows.length <= 0xffff, 'a chunk has at most 65535 samples');
-    return this.#stream.toBytes(this.#rows.length, this.#flag);
+    return this.#stream.toBytes(this.#flag);
   }
 
   #begin(first: FloatHistogram): void {
@@ -93,7 +93,7 @@ export class HistogramEncoder {
     const isGauge = next.counterReset === CounterReset.Gauge;
     const unknown = isGauge ? HistogramFlag.Gauge : HistogramFlag.Unknown;
     if ((this.#flag === HistogramFlag.Gauge) !== isGauge) {
-      return isGauge || this.#float ? unknown : HistogramFlag.NotReset;
+      return isGauge || this.#form.float ? unknown : HistogramFlag.NotReset;
     }
     if (next.counterReset === CounterReset.Yes) return HistogramFlag.Reset;
     if (isStaleNaN(next.sum)) return undefined;
@@ -145,7 +145,7 @@ export class HistogramEncoder {
     const writer = new BitWriter();
     writer.bits(0, 24);
     writeLayout(writer, this.#layout);
-    this.#stream = new HistogramStream(this.#float, writer);
+    this.#stream = new HistogramStream(this.#form, writer);
     for (const row of this.#rows) this.#stream.append(row);
   }
 

@@ -1,11 +1,16 @@
+import { assert } from '#/lib/errors.ts';
 import { setStale } from '#/model/stale.ts';
 import type { BitWriter } from './bit-writer.ts';
+import { StartTimeEncoder } from './start-times.ts';
+import type { HistogramForm } from './histogram.ts';
 import { newXorColumn, writeFirst, writeXor } from './xor.ts';
 import type { XorColumn } from './xor.ts';
 
 /** One histogram with its buckets in the order of the chunk's layout; none if it is stale. */
 export interface HistogramRow {
   readonly time: number;
+  /** 0 for unknown, and wherever the chunk has none. */
+  readonly startTime: number;
   readonly stale: boolean;
   readonly count: number;
   readonly zeroCount: number;
@@ -14,11 +19,17 @@ export interface HistogramRow {
   readonly negative: Float64Array;
 }
 
+/** How many samples the header of a histogram chunk can count. */
+export function mostHistograms(startTimes: boolean): number {
+  return startTimes ? 0x3fff : 0xffff;
+}
+
 /** The sample columns of a histogram chunk behind header and layout, which `writer` already has. */
 export class HistogramStream {
   readonly #writer: BitWriter;
   readonly #sum = newXorColumn();
   readonly #float: boolean;
+  readonly #startTimes: StartTimeEncoder | undefined;
   readonly #floatColumns: XorColumn[] = [];
   /** Integer columns: the last value and its last change. */
   #last: number[] = [];
@@ -27,8 +38,9 @@ export class HistogramStream {
   #delta = 0;
   #rows = 0;
 
-  constructor(float: boolean, writer: BitWriter) {
+  constructor({ float, startTimes }: HistogramForm, writer: BitWriter) {
     this.#float = float;
+    this.#startTimes = startTimes ? new StartTimeEncoder() : undefined;
     this.#writer = writer;
   }
 
@@ -37,16 +49,23 @@ export class HistogramStream {
   }
 
   append(row: HistogramRow): void {
+    const previousTime = this.#time;
     this.#appendTime(row.time);
     if (this.#float) this.#appendFloats(row);
     else this.#appendIntegers(row);
+    const { time, startTime } = row;
+    this.#startTimes?.write(this.#writer, this.#rows, { time, previousTime, startTime });
     this.#rows++;
   }
 
-  toBytes(count: number, flag: number): Uint8Array {
-    this.#writer.patchUint8(0, count >>> 8);
+  /** The header's two forms are drawn at `decodeHistograms`. */
+  toBytes(flag: number): Uint8Array {
+    const startTimes = this.#startTimes;
+    const count = this.#rows;
+    assert(count <= mostHistograms(startTimes !== undefined), `${count} samples in one chunk`);
+    this.#writer.patchUint8(0, (count >>> 8) | (startTimes === undefined ? 0 : flag));
     this.#writer.patchUint8(1, count & 0xff);
-    this.#writer.patchUint8(2, flag);
+    this.#writer.patchUint8(2, startTimes === undefined ? flag : startTimes.header);
     return this.#writer.toBytes();
   }
 

@@ -242,18 +242,41 @@ export function writeXor(writer: BitWriter, column: XorColumn, high: number, low
   const xorLow = low ^ column.low;
   column.high = high;
   column.low = low;
-  if (xorHigh === 0 && xorLow === 0) {
-    writer.bits(0, 1);
-    return;
-  }
+  if (xorHigh === 0 && xorLow === 0) writer.bits(0, 1);
+  else writeDifference(writer, column, { xorHigh, xorLow }, xorCodes);
+}
+
+/** How a format announces a difference in the last window, and one in a window of its own. */
+export interface WindowCodes {
+  readonly inWindow: BitCode;
+  readonly newWindow: BitCode;
+}
+
+interface BitCode {
+  readonly bits: number;
+  readonly width: number;
+}
+
+const xorCodes: WindowCodes = {
+  inWindow: { bits: 0b10, width: 2 },
+  newWindow: { bits: 0b11, width: 2 },
+};
+
+/** A difference that is not zero, in the last window if it fits there. */
+export function writeDifference(
+  writer: BitWriter,
+  column: XorColumn,
+  { xorHigh, xorLow }: { readonly xorHigh: number; readonly xorLow: number },
+  { inWindow, newWindow }: WindowCodes,
+): void {
   const leading = Math.min(31, xorHigh === 0 ? 32 + Math.clz32(xorLow) : Math.clz32(xorHigh));
   const trailing = xorLow === 0 ? 32 + trailingZeros(xorHigh) : trailingZeros(xorLow);
   if (column.leading >= 0 && leading >= column.leading && trailing >= column.trailing) {
-    writer.bits(0b10, 2);
+    writer.bits(inWindow.bits, inWindow.width);
   } else {
     column.leading = leading;
     column.trailing = trailing;
-    writer.bits(0b11, 2);
+    writer.bits(newWindow.bits, newWindow.width);
     writer.bits(leading, 5);
     writer.bits(64 - leading - trailing, 6);
   }
