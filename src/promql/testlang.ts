@@ -1,4 +1,5 @@
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
+import type { Queryable } from '#/storage/queryable.ts';
 import type { EngineOptions, QueryEngine } from './engine.ts';
 import type { EvalCommand } from './testlang/commands.ts';
 import { evaluate } from './testlang/evaluate.ts';
@@ -25,6 +26,13 @@ export interface TestRunner {
   readonly engine: (options: EngineOptions) => QueryEngine;
   /** Called for each failure as it comes. */
   readonly log?: (line: string) => void;
+  /** Makes the source that queries read of what was loaded. Default: the samples in memory. */
+  readonly openSource?: (loaded: MemoryQueryable) => Promise<TestSource>;
+}
+
+/** A source over what a script has loaded, until it loads or clears again. */
+export interface TestSource extends AsyncDisposable {
+  readonly queryable: Queryable;
 }
 
 /**
@@ -35,24 +43,37 @@ export interface TestRunner {
 export async function runTestScript(
   text: string,
   file: string,
-  { engine: newEngine, log }: TestRunner,
+  { engine: newEngine, log, openSource = inMemory }: TestRunner,
 ): Promise<TestResult> {
   const commands = parseScript(text, file);
   const engine = newEngine(testEngineOptions);
   let storage = new MemoryQueryable();
   let passed = 0;
   const failures: TestFailure[] = [];
-  for (const command of commands) {
-    if (command.kind === 'clear') storage = new MemoryQueryable();
-    else if (command.kind === 'load') load(command, storage);
-    else {
-      const message = await evaluate(command, engine, storage);
+  let source: TestSource | undefined;
+  try {
+    for (const command of commands) {
+      if (command.kind !== 'eval') {
+        await source?.[Symbol.asyncDispose]();
+        source = undefined;
+        if (command.kind === 'load') load(command, storage);
+        else storage = new MemoryQueryable();
+        continue;
+      }
+      source ??= await openSource(storage);
+      const message = await evaluate(command, engine, source.queryable);
       if (message === undefined) passed++;
       else failures.push(failureOf(command, message));
       if (message !== undefined) log?.(`${file}:${command.line}: ${command.text}\n    ${message}`);
     }
+  } finally {
+    await source?.[Symbol.asyncDispose]();
   }
   return { passed, failed: failures.length, failures };
+}
+
+function inMemory(loaded: MemoryQueryable): Promise<TestSource> {
+  return Promise.resolve({ queryable: loaded, [Symbol.asyncDispose]: () => Promise.resolve() });
 }
 
 function failureOf({ line, text }: EvalCommand, message: string): TestFailure {

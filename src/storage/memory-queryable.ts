@@ -20,6 +20,11 @@ export class MemoryQueryable implements Queryable {
     return series.samples;
   }
 
+  /** Every series with its samples, in the order of their first appearance. */
+  all(): Iterable<{ readonly labels: Labels; readonly samples: SampleBuffer }> {
+    return this.#series.values();
+  }
+
   select({ matchers, mint, maxt }: { matchers: readonly Matcher[]; mint: number; maxt: number }) {
     return Promise.resolve({ series: this.#matching(matchers, mint, maxt), warnings: [] });
   }
