@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
-import { nearest } from '#/lib/nearest.ts';
+import { chooseCommand } from './choose-command.ts';
 import type { Command } from './command.ts';
 import { commandHelp, overview } from './help.ts';
+import type { CommandHelp } from './help.ts';
 import { version } from './version.ts';
 
 /** Where the command line reads and writes; tests give their own. */
@@ -24,39 +25,51 @@ export async function runCli(
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<number> {
-  const [name, ...rest] = argv;
+  const [name] = argv;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    terminal.out(overview(commands));
+    terminal.out(overview(topLevel(commands)));
     return name === undefined ? USAGE : 0;
   }
   if (name === '--version' || name === 'version') {
     terminal.out(`hindsight ${version} (node ${process.version})\n`);
     return 0;
   }
-  const command = commands.find((candidate) => candidate.name === name);
-  if (command === undefined) {
-    terminal.error(`hindsight: ${unknownCommand(name, commands)}\n`);
-    return USAGE;
+  const choice = chooseCommand(commands, argv);
+  const wantsHelp = choice.args.includes('--help') || choice.args.includes('-h');
+  if (choice.kind === 'group') {
+    if (choice.problem === undefined) terminal.out(overview(choice.commands, choice.group));
+    else terminal.error(`hindsight: ${choice.problem}\n`);
+    return wantsHelp && choice.problem === undefined ? 0 : USAGE;
   }
-  if (rest.includes('--help') || rest.includes('-h')) {
+  const { command, args } = choice;
+  if (wantsHelp) {
     terminal.out(commandHelp(command));
     return 0;
   }
   try {
-    return await command.run(await expandFiles(rest), signal);
+    return await command.run(await expandFiles(args), signal);
   } catch (thrown) {
     if (!(thrown instanceof BadInputError)) throw thrown;
-    terminal.error(`hindsight ${name}: ${messageOf(thrown)}\n`);
+    terminal.error(`hindsight ${command.name}: ${messageOf(thrown)}\n`);
     return USAGE;
   }
 }
 
-function unknownCommand(name: string, commands: readonly Command[]): string {
-  const names = commands.map((command) => command.name);
-  const near = nearest(name, names);
-  return near === undefined
-    ? `unknown command "${name}"; use one of ${names.join(', ')}`
-    : `unknown command "${name}"; did you mean ${near}?`;
+/** One line for all commands of a group keeps the overview short. */
+function topLevel(commands: readonly Command[]): CommandHelp[] {
+  const seen = new Map<string, CommandHelp>();
+  for (const { name, summary, flags } of commands) {
+    const words = name.split(' ');
+    const group = words.slice(0, -1).join(' ');
+    if (words.length === 1) seen.set(name, { name, summary, flags });
+    else
+      seen.getOrInsert(group, {
+        name: group,
+        summary: `'hindsight ${group} --help' lists its commands.`,
+        flags: {},
+      });
+  }
+  return [...seen.values()];
 }
 
 /** `@file` stands for the arguments in the file, one a line; lines that begin with `#` are comments. */

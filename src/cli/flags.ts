@@ -21,6 +21,8 @@ export interface Flag<T> {
   readonly isRepeatable: boolean;
   /** Accepted, not listed. */
   readonly isHidden: boolean;
+  /** One letter that stands for the name: `-o`. */
+  readonly short?: string;
   /** Turns the texts that were given, in order, into the value. Never called with none. */
   readonly parse: (texts: readonly string[]) => T;
   readonly defaultValue: T;
@@ -41,6 +43,7 @@ export interface ConfigSource {
 interface Common {
   readonly help: string;
   readonly hidden?: boolean;
+  readonly short?: string;
 }
 
 interface WithDefault<T> extends Common {
@@ -51,7 +54,7 @@ interface WithDefault<T> extends Common {
 function single<T>(
   placeholder: string,
   parse: (text: string) => T,
-  { help, hidden = false, default: defaultText }: WithDefault<string>,
+  { help, hidden = false, short, default: defaultText }: WithDefault<string>,
 ): Flag<T> {
   return {
     help,
@@ -60,6 +63,7 @@ function single<T>(
     isSwitch: false,
     isRepeatable: false,
     isHidden: hidden,
+    ...shortOf(short),
     parse: (texts) => parse(texts.at(-1)!),
     defaultValue: parse(defaultText),
   };
@@ -96,7 +100,12 @@ export const flag = {
     return single(choices.join('|'), parse, options);
   },
 
-  toggle({ help, hidden = false, default: defaultValue }: WithDefault<boolean>): Flag<boolean> {
+  toggle({
+    help,
+    hidden = false,
+    short,
+    default: defaultValue,
+  }: WithDefault<boolean>): Flag<boolean> {
     return {
       help,
       placeholder: '',
@@ -104,6 +113,7 @@ export const flag = {
       isSwitch: true,
       isRepeatable: false,
       isHidden: hidden,
+      ...shortOf(short),
       parse: (texts) => texts.at(-1) === 'true',
       defaultValue,
     };
@@ -113,17 +123,20 @@ export const flag = {
   list({
     help,
     hidden = false,
+    short,
     placeholder = 'TEXT',
-  }: Common & { placeholder?: string }): Flag<readonly string[]> {
+    default: defaultValue = [],
+  }: Common & { placeholder?: string; default?: readonly string[] }): Flag<readonly string[]> {
     return {
       help,
       placeholder,
-      defaultText: undefined,
+      defaultText: defaultValue.length === 0 ? undefined : defaultValue.join(', '),
       isSwitch: false,
       isRepeatable: true,
       isHidden: hidden,
+      ...shortOf(short),
       parse: (texts) => texts,
-      defaultValue: [],
+      defaultValue,
     };
   },
 
@@ -131,6 +144,10 @@ export const flag = {
     return { ...single('DURATION', parseDuration, { help, hidden, default: '0s' }), ...unset };
   },
 };
+
+function shortOf(short: string | undefined): { readonly short?: string } {
+  return short === undefined ? {} : { short };
+}
 
 const unset = { defaultText: undefined, defaultValue: undefined };
 
@@ -190,9 +207,9 @@ export function parseFlags<Table extends FlagTable>(
   const given = new Map<string, string[]>();
   const positionals: string[] = [];
   const options = Object.fromEntries(
-    Object.entries(table).map(([name, { isSwitch }]) => [
+    Object.entries(table).map(([name, { isSwitch, short }]) => [
       name,
-      { type: isSwitch ? 'boolean' : 'string', multiple: true } as const,
+      { type: isSwitch ? 'boolean' : 'string', multiple: true, ...shortOf(short) } as const,
     ]),
   );
   const parsed = parseArgs({

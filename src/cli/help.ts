@@ -15,7 +15,8 @@ export function commandHelp({ name, summary, flags }: CommandHelp): string {
     .filter(([, flag]) => !flag.isHidden)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([flagName, flag]) => {
-      const written = flag.isSwitch ? `--[no-]${flagName}` : `--${flagName}=${flag.placeholder}`;
+      const long = flag.isSwitch ? `--[no-]${flagName}` : `--${flagName}=${flag.placeholder}`;
+      const written = flag.short === undefined ? long : `-${flag.short}, ${long}`;
       const notes = [flag.help];
       if (flag.isRepeatable) notes.push('May be given more than once.');
       if (flag.defaultText !== undefined && flag.defaultText !== '') {
@@ -26,13 +27,13 @@ export function commandHelp({ name, summary, flags }: CommandHelp): string {
   return [`usage: hindsight ${name} [flags]`, '', summary, '', 'Flags:', ...lines, ''].join('\n');
 }
 
-/** What `hindsight --help` prints. */
-export function overview(commands: readonly CommandHelp[]): string {
+/** What `hindsight --help` prints, and `hindsight tools bucket --help` of the commands in a group. */
+export function overview(commands: readonly CommandHelp[], group = ''): string {
+  const about = 'Long-term storage, one global query view and high availability for Prometheus.';
   return [
-    'usage: hindsight <command> [flags]',
+    `usage: hindsight ${group === '' ? '' : `${group} `}<command> [flags]`,
     '',
-    'Long-term storage, one global query view and high availability for Prometheus.',
-    '',
+    ...(group === '' ? [about, ''] : []),
     'Commands:',
     ...commands.flatMap(({ name, summary }) => entry(name, summary)),
     '',
