@@ -1,5 +1,7 @@
 import type { Command } from './command.ts';
 import { allCommand } from './commands/all.ts';
+import { bucketInspectCommand } from './commands/bucket/inspect.ts';
+import { bucketLsCommand } from './commands/bucket/ls.ts';
 import { demoCommand } from './commands/demo.ts';
 import { queryCommand } from './commands/query.ts';
 import { sidecarCommand } from './commands/sidecar.ts';
@@ -13,5 +15,7 @@ export const commands: readonly Command[] = [
   queryCommand,
   allCommand,
   toolsCommand,
+  bucketLsCommand,
+  bucketInspectCommand,
   demoCommand,
 ];
