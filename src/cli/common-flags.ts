@@ -41,9 +41,12 @@ export const grpcFlags = {
   }),
 };
 
-export const objstoreFlags = configFlags('objstore.config', {
-  help: 'The bucket, as in Thanos.',
-});
+export const objstoreFlags = {
+  ...configFlags('objstore.config', { help: 'The bucket, as in Thanos.' }),
+  ...configFlags('objstore.request-prices', {
+    help: 'What requests to the bucket cost, for the estimate in the metrics; list prices when absent.',
+  }),
+};
 
 export const shipperFlags = {
   'shipper.upload-compacted': flag.toggle({

@@ -24,12 +24,18 @@ export const REASONS = [
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
+/** A request to a provider, told apart as their price lists do. */
+export const REQUEST_KINDS = ['list', 'get', 'head', 'put', 'delete'] as const;
+export type RequestKind = (typeof REQUEST_KINDS)[number];
+
 /** What every operation takes. */
 export interface OperationOptions {
   /** Default `other`. */
   readonly reason?: Reason | undefined;
   /** Where the operation is counted besides the metrics: that of the query that it serves. */
   readonly tally?: RequestTally | undefined;
+  /** Called for every request that goes to the provider, retries included; set by who counts them. */
+  readonly onRequest?: ((kind: RequestKind) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** An `AbortSignal`, which has a `reason` too, is not to be taken for options. */
   readonly throwIfAborted?: never;

@@ -1,6 +1,5 @@
 import type { Clock } from '#/lib/clock.ts';
 import { NotFoundError } from '#/lib/errors.ts';
-import type { Metrics } from '#/telemetry/metrics.ts';
 import { ConditionError } from './bucket.ts';
 import type {
   Bucket,
@@ -9,8 +8,12 @@ import type {
   ObjectAttributes,
   OperationOptions,
   ReadOptions,
+  RequestKind,
   UploadOptions,
 } from './bucket.ts';
+import { RequestAccounts } from './request-accounts.ts';
+import type { AccountEffects } from './request-accounts.ts';
+import type { RequestPrices } from './request-prices.ts';
 
 const operations = [
   'iter',
@@ -23,46 +26,69 @@ const operations = [
 ] as const;
 type Operation = (typeof operations)[number];
 
-interface MeteredEffects {
-  readonly clock: Pick<Clock, 'now'>;
-  readonly metrics: Metrics;
+export interface MeterOptions {
+  /** The `bucket` label of the metrics. */
+  readonly label: string;
+  readonly prices: RequestPrices;
+  /** Whether an operation is one request; otherwise the bucket tells of each that it sends. */
+  readonly requestPerOperation: boolean;
 }
 
-/** Counts and times what is done to `bucket` in Thanos's metrics, which carry `label`. Closes `bucket`. */
-export function meteredBucket(bucket: Bucket, label: string, effects: MeteredEffects): Bucket {
-  return new MeteredBucket(bucket, new Meter(label, effects));
+/**
+ * Counts and times what is done to `bucket` in Thanos's metrics, and counts its requests by what
+ * they are for. Closes `bucket`.
+ */
+export function meteredBucket(
+  bucket: Bucket,
+  { label, prices, requestPerOperation }: MeterOptions,
+  effects: AccountEffects,
+): Bucket {
+  const accounts = new RequestAccounts(label, prices, effects);
+  return new MeteredBucket(bucket, new Meter(label, effects), accounts, requestPerOperation);
 }
 
 class MeteredBucket implements Bucket {
   readonly name: string;
   readonly #bucket: Bucket;
   readonly #meter: Meter;
+  readonly #accounts: RequestAccounts;
+  readonly #requestPerOperation: boolean;
 
-  constructor(bucket: Bucket, meter: Meter) {
+  constructor(
+    bucket: Bucket,
+    meter: Meter,
+    accounts: RequestAccounts,
+    requestPerOperation: boolean,
+  ) {
     this.name = bucket.name;
     this.#bucket = bucket;
     this.#meter = meter;
+    this.#accounts = accounts;
+    this.#requestPerOperation = requestPerOperation;
   }
 
   list(prefix: string, options?: ListOptions): AsyncIterable<ListEntry> {
-    return this.#meter.stream('iter', this.#bucket.list(prefix, options), options?.signal);
+    const list = this.#bucket.list(prefix, this.#counted('list', options));
+    return this.#meter.stream('iter', list, options?.signal);
   }
 
-  read(name: string, options?: ReadOptions): Promise<Uint8Array> {
+  read(name: string, options: ReadOptions = {}): Promise<Uint8Array> {
     const operation = readOperation(options);
-    return this.#meter.time(operation, options?.signal, async () => {
-      const bytes = await this.#bucket.read(name, options);
+    return this.#meter.time(operation, options.signal, async () => {
+      const bytes = await this.#bucket.read(name, this.#counted('get', options));
+      this.#accounts.received(options, bytes.length);
       this.#meter.fetched(operation, bytes.length);
       this.#meter.transferred(operation, bytes.length);
       return bytes;
     });
   }
 
-  async *readStream(name: string, options?: ReadOptions): AsyncGenerator<Uint8Array> {
+  async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const operation = readOperation(options);
-    const stream = this.#bucket.readStream(name, options);
+    const stream = this.#bucket.readStream(name, this.#counted('get', options));
     let length = 0;
-    for await (const piece of this.#meter.stream(operation, stream, options?.signal)) {
+    for await (const piece of this.#meter.stream(operation, stream, options.signal)) {
+      this.#accounts.received(options, piece.length);
       this.#meter.fetched(operation, piece.length);
       length += piece.length;
       yield piece;
@@ -72,31 +98,41 @@ class MeteredBucket implements Bucket {
 
   attributes(name: string, options?: OperationOptions): Promise<ObjectAttributes | undefined> {
     return this.#meter.time('attributes', options?.signal, () =>
-      this.#bucket.attributes(name, options),
+      this.#bucket.attributes(name, this.#counted('head', options)),
     );
   }
 
   async upload(
     name: string,
     content: Uint8Array | AsyncIterable<Uint8Array>,
-    options?: UploadOptions,
+    options: UploadOptions = {},
   ): Promise<void> {
     let length = content instanceof Uint8Array ? content.length : 0;
     const counted =
       content instanceof Uint8Array ? content : counting(content, (bytes) => (length += bytes));
-    await this.#meter.time('upload', options?.signal, () =>
-      this.#bucket.upload(name, counted, options),
+    await this.#meter.time('upload', options.signal, () =>
+      this.#bucket.upload(name, counted, this.#counted('put', options)),
     );
+    this.#accounts.sent(options, length);
     this.#meter.transferred('upload', length);
     this.#meter.uploaded();
   }
 
   remove(name: string, options?: OperationOptions): Promise<void> {
-    return this.#meter.time('delete', options?.signal, () => this.#bucket.remove(name, options));
+    return this.#meter.time('delete', options?.signal, () =>
+      this.#bucket.remove(name, this.#counted('delete', options)),
+    );
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
     return this.#bucket[Symbol.asyncDispose]();
+  }
+
+  #counted<Options extends OperationOptions>(request: RequestKind, options: Options | undefined) {
+    const counted = this.#accounts.counted(options);
+    if (!this.#requestPerOperation) return counted;
+    counted.onRequest(request);
+    return { ...counted, onRequest: undefined };
   }
 }
 
@@ -125,7 +161,7 @@ class Meter {
   readonly #seconds;
   readonly #lastUpload;
 
-  constructor(bucket: string, { clock, metrics }: MeteredEffects) {
+  constructor(bucket: string, { clock, metrics }: AccountEffects) {
     this.#bucket = bucket;
     this.#clock = clock;
     const labels = ['bucket', 'operation'] as const;

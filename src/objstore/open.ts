@@ -14,7 +14,10 @@ import { openGcsBucket } from './gcs.ts';
 import { gcsSchema, problemOfGcs } from './gcs/config.ts';
 import { meteredBucket } from './metered.ts';
 import { prefixedBucket } from './prefixed.ts';
+import { listPrices } from './request-prices.ts';
+import type { RequestPrices } from './request-prices.ts';
 import { openS3Bucket } from './s3.ts';
+import { isAws } from './s3/client.ts';
 import { problemOfS3, s3Schema } from './s3/config.ts';
 
 /** A configuration text and where it came from: the flag or file, for messages. */
@@ -31,6 +34,8 @@ export interface ObjstoreEffects {
   readonly metrics: Metrics;
   /** Environment variables; only those of proxies and emulators are looked at here. Default none. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** What requests cost; list prices of the provider when absent. */
+  readonly prices?: RequestPrices;
 }
 
 const PROVIDERS = ['FILESYSTEM', 'S3', 'GCS', 'AZURE'] as const;
@@ -73,14 +78,21 @@ export async function openBucket(
   if (hedging_config.enabled) {
     throw new BadInputError(`${source}: "hedging_config" is not supported by this version`);
   }
-  const { bucket, label } = await openProvider(source, type, text, effects);
-  return prefixedBucket(meteredBucket(bucket, label, effects), prefix);
+  const { bucket, label, pricesOf } = await openProvider(source, type, text, effects);
+  const metering = {
+    label,
+    prices: effects.prices ?? listPrices(pricesOf),
+    requestPerOperation: bucket instanceof FilesystemBucket,
+  };
+  return prefixedBucket(meteredBucket(bucket, metering, effects), prefix);
 }
 
 interface Opened {
   readonly bucket: Bucket;
   /** The `bucket` label of metrics, as Thanos names buckets. */
   readonly label: string;
+  /** Whose prices its requests have. */
+  readonly pricesOf: Parameters<typeof listPrices>[0];
 }
 
 async function openProvider(
@@ -99,13 +111,15 @@ async function openProvider(
       }
       const bucket = new FilesystemBucket(directory, effects);
       await bucket.removeLeftovers();
-      return { bucket, label: `fs: ${bucket.name.slice('file://'.length)}` };
+      const label = `fs: ${bucket.name.slice('file://'.length)}`;
+      return { bucket, label, pricesOf: 'unknown' };
     }
     case 'S3': {
       const { config } = parseYaml(source, text, s3);
       return named(source, problemOfS3(config), async () => ({
         bucket: await openS3Bucket(config, { ...effects, environment }),
         label: config.bucket,
+        pricesOf: isAws(config) ? 'S3' : 'unknown',
       }));
     }
     case 'GCS': {
@@ -113,6 +127,7 @@ async function openProvider(
       return named(source, problemOfGcs(config), async () => ({
         bucket: await openGcsBucket(config, { ...effects, environment }),
         label: config.bucket,
+        pricesOf: 'GCS',
       }));
     }
     case 'AZURE': {
@@ -120,6 +135,7 @@ async function openProvider(
       return named(source, problemOfAzure(config), async () => ({
         bucket: await openAzureBucket(config, { ...effects, environment }),
         label: config.container,
+        pricesOf: 'AZURE',
       }));
     }
     case undefined: {

@@ -13,6 +13,7 @@ interface MetricOptions<Label extends string> {
  */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #updates: (() => void)[] = [];
 
   /** Adds the process's own metrics (CPU, memory, event loop). */
   collectProcessMetrics(): void {
@@ -46,8 +47,14 @@ export class Metrics {
     );
   }
 
+  /** Runs `update` at every scrape, for values that change by themselves. */
+  beforeScrape(update: () => void): void {
+    this.#updates.push(update);
+  }
+
   /** The Prometheus text format. */
   text(): Promise<string> {
+    for (const update of this.#updates) update();
     return this.#registry.metrics();
   }
 

@@ -4,6 +4,8 @@ import { compileRelabeling } from '#/model/relabel.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { openBucket } from '#/objstore/open.ts';
+import { parseRequestPrices } from '#/objstore/request-prices.ts';
+import type { RequestPrices } from '#/objstore/request-prices.ts';
 import { readConfig } from '../config-text.ts';
 import { configSource } from '../flags.ts';
 import type { ConfigSource } from '../flags.ts';
@@ -26,10 +28,34 @@ export function grpcOf(values: GrpcValues) {
   return { address: values['grpc-address'], gracePeriodMs: values['grpc-grace-period'] };
 }
 
+interface PriceValues {
+  readonly 'objstore.request-prices': ConfigSource | undefined;
+  readonly 'objstore.request-prices-file': ConfigSource | undefined;
+}
+
 /** Opens the bucket that `--objstore.config` describes; the text is read at once, and checked then. */
-export function bucketOf(source: ConfigSource): (runtime: Runtime) => Promise<Bucket> {
+export function bucketOf(
+  source: ConfigSource,
+  values: PriceValues,
+): (runtime: Runtime) => Promise<Bucket> {
   const config = readConfig(source, 'expand');
-  return (runtime) => openBucket(config, { ...runtime, environment: process.env });
+  const prices = pricesOf(values);
+  return (runtime) =>
+    openBucket(config, {
+      ...runtime,
+      environment: process.env,
+      ...(prices === undefined ? {} : { prices }),
+    });
+}
+
+function pricesOf(values: PriceValues): RequestPrices | undefined {
+  const source = configSource(
+    values['objstore.request-prices'],
+    values['objstore.request-prices-file'],
+  );
+  if (source === undefined) return undefined;
+  const config = readConfig(source);
+  return parseRequestPrices(config.source, config.text);
 }
 
 interface SelectorValues {

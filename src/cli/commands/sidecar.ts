@@ -111,7 +111,7 @@ export function sidecarConfig(values: FlagValues<typeof sidecarFlags>): SidecarC
     },
     ...(bucket === undefined
       ? {}
-      : { upload: { openBucket: bucketOf(bucket), ...uploadOf(values) } }),
+      : { upload: { openBucket: bucketOf(bucket, values), ...uploadOf(values) } }),
     limits: {
       requestSeries: values['store.limits.request-series'],
       requestSamples: values['store.limits.request-samples'],

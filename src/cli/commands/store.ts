@@ -124,7 +124,7 @@ export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig 
   return {
     http: httpOf(values),
     grpc: grpcOf(values),
-    openBucket: bucketOf(source),
+    openBucket: bucketOf(source, values),
     dataDirectory: values['data-dir'],
     indexCacheBytes: values['index-cache-size'],
     headerCacheBytes: values['store.index-header-cache-size'],

@@ -12,6 +12,7 @@ import type {
   ObjectAttributes,
   OperationOptions,
   ReadOptions,
+  RequestKind,
   UploadOptions,
 } from '../bucket.ts';
 import { checkPrefix, compareEntries } from '../names.ts';
@@ -65,7 +66,7 @@ export class RemoteBucket implements Bucket {
     do {
       const request = { prefix, recursive, token };
       const page = await this.#retry(what, signal, () =>
-        this.#send((at) => this.#service.listPage(request, at), signal),
+        this.#send('list', (at) => this.#service.listPage(request, at), options),
       );
       for (const entry of page.entries.toSorted(compareEntries)) {
         signal?.throwIfAborted();
@@ -90,7 +91,7 @@ export class RemoteBucket implements Bucket {
   async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
     const { offset = 0, length, signal } = options;
     if (length === 0) {
-      if ((await this.attributes(name, { signal })) === undefined) throw this.#missing(name);
+      if ((await this.attributes(name, options)) === undefined) throw this.#missing(name);
       return;
     }
     const { maxAttempts, maxReadAttempts = maxAttempts } = this.#options;
@@ -101,7 +102,7 @@ export class RemoteBucket implements Bucket {
     let version: string | undefined;
     for (;;) {
       try {
-        const body = await this.#get(name, { start, end, version }, signal);
+        const body = await this.#get(name, { start, end, version }, options);
         if (body === undefined) return;
         version = body.version;
         for await (const piece of body.pieces) {
@@ -117,9 +118,9 @@ export class RemoteBucket implements Bucket {
   }
 
   /** `undefined` when the object ends before the span. */
-  async #get(name: string, span: Span, signal: AbortSignal | undefined) {
+  async #get(name: string, span: Span, options: OperationOptions) {
     try {
-      return await this.#send((at) => this.#service.get(name, span, at), signal);
+      return await this.#send('get', (at) => this.#service.get(name, span, at), options);
     } catch (thrown) {
       switch (this.#meaningOf(thrown)) {
         case 'missing':
@@ -137,13 +138,10 @@ export class RemoteBucket implements Bucket {
     }
   }
 
-  attributes(
-    name: string,
-    { signal }: OperationOptions = {},
-  ): Promise<ObjectAttributes | undefined> {
-    return this.#retry(`look up "${name}"`, signal, async () => {
+  attributes(name: string, options: OperationOptions = {}): Promise<ObjectAttributes | undefined> {
+    return this.#retry(`look up "${name}"`, options.signal, async () => {
       try {
-        return await this.#send((at) => this.#service.head(name, at), signal);
+        return await this.#send('head', (at) => this.#service.head(name, at), options);
       } catch (thrown) {
         if (this.#meaningOf(thrown) !== 'missing') throw thrown;
         return undefined;
@@ -170,10 +168,10 @@ export class RemoteBucket implements Bucket {
     return this.#uploadParts(name, chain([first, second.value], parts), options);
   }
 
-  async remove(name: string, { signal }: OperationOptions = {}): Promise<void> {
-    await this.#retry(`remove "${name}"`, signal, async () => {
+  async remove(name: string, options: OperationOptions = {}): Promise<void> {
+    await this.#retry(`remove "${name}"`, options.signal, async () => {
       try {
-        await this.#send((at) => this.#service.remove(name, at), signal);
+        await this.#send('delete', (at) => this.#service.remove(name, at), options);
       } catch (thrown) {
         if (this.#meaningOf(thrown) !== 'missing') throw thrown;
       }
@@ -185,24 +183,23 @@ export class RemoteBucket implements Bucket {
   }
 
   async #put(name: string, bytes: Uint8Array, options: UploadOptions): Promise<void> {
-    const { signal } = options;
-    await this.#retry(`upload "${name}"`, signal, async ({ ambiguous }) => {
+    await this.#retry(`upload "${name}"`, options.signal, async ({ ambiguous }) => {
       try {
         const put = (at: AbortSignal) => this.#service.put(name, bytes, conditionOf(options), at);
-        await this.#send(put, signal, bytes.length);
+        await this.#send('put', put, options, bytes.length);
       } catch (thrown) {
         if (!this.#refused(thrown, options)) throw thrown;
         // After a lost answer it may be our own write that is in the way.
-        if (ambiguous && (await this.#holds(name, bytes, signal))) return;
+        if (ambiguous && (await this.#holds(name, bytes, options))) return;
         throw this.#conditionFailed(name, options);
       }
     });
   }
 
-  async #holds(name: string, bytes: Uint8Array, signal: AbortSignal | undefined) {
-    const found = await this.attributes(name, { signal });
+  async #holds(name: string, bytes: Uint8Array, options: OperationOptions) {
+    const found = await this.attributes(name, options);
     if (found?.sizeBytes !== bytes.length || bytes.length > COMPARABLE_BYTES) return false;
-    return Buffer.from(bytes).equals(await this.read(name, { signal }));
+    return Buffer.from(bytes).equals(await this.read(name, options));
   }
 
   async #uploadParts(
@@ -212,13 +209,17 @@ export class RemoteBucket implements Bucket {
   ): Promise<void> {
     const signal = options.signal ?? new AbortController().signal;
     // Better than to learn it when everything is sent.
-    if (options.ifAbsent === true && (await this.attributes(name, { signal })) !== undefined) {
+    if (options.ifAbsent === true && (await this.attributes(name, options)) !== undefined) {
       throw this.#conditionFailed(name, options);
     }
     const { maxParts, parallelParts } = this.#service;
     const upload = await this.#retry(`start the upload of "${name}"`, signal, () =>
       this.#toldApart(name, options, () =>
-        this.#send((at) => this.#service.startParts(name, conditionOf(options), at), signal),
+        this.#send(
+          'put',
+          (at) => this.#service.startParts(name, conditionOf(options), at),
+          options,
+        ),
       ),
     );
     try {
@@ -226,33 +227,44 @@ export class RemoteBucket implements Bucket {
         if (part.number > maxParts) throw tooManyParts(name, maxParts);
         await this.#retry(`upload part ${part.number} of "${name}"`, inner, (history) =>
           this.#toldApart(name, options, () =>
-            this.#send((at) => upload.send(part, history, at), inner, part.bytes.length),
+            this.#send(
+              'put',
+              (at) => upload.send(part, history, at),
+              { ...options, signal: inner },
+              part.bytes.length,
+            ),
           ),
         );
       });
-      await this.#finish(name, upload, options, signal);
+      await this.#finish(name, upload, options);
     } catch (thrown) {
-      await this.#abort(name, upload);
+      await this.#abort(name, upload, { ...options, signal: undefined });
       throw thrown;
     }
   }
 
-  async #finish(name: string, upload: PartsUpload, options: UploadOptions, signal: AbortSignal) {
-    await this.#retry(`finish the upload of "${name}"`, signal, async ({ ambiguous }) => {
+  async #finish(name: string, upload: PartsUpload, options: UploadOptions) {
+    await this.#retry(`finish the upload of "${name}"`, options.signal, async ({ ambiguous }) => {
       try {
-        await this.#toldApart(name, options, () => this.#send((at) => upload.finish(at), signal));
+        await this.#toldApart(name, options, () =>
+          this.#send('put', (at) => upload.finish(at), options),
+        );
       } catch (thrown) {
-        if (!ambiguous || !(await this.#isFinished(upload, thrown, signal))) throw thrown;
+        if (!ambiguous || !(await this.#isFinished(upload, thrown, options))) throw thrown;
       }
     });
   }
 
   /** Whether it is an earlier attempt to finish, whose answer was lost, that made this one fail. */
-  async #isFinished(upload: PartsUpload, thrown: unknown, signal: AbortSignal): Promise<boolean> {
+  async #isFinished(
+    upload: PartsUpload,
+    thrown: unknown,
+    options: OperationOptions,
+  ): Promise<boolean> {
     const mayBe = thrown instanceof ConditionError || this.#meaningOf(thrown) === 'upload gone';
     if (!mayBe) return false;
     try {
-      return await this.#send((at) => upload.isFinished(at), signal);
+      return await this.#send('head', (at) => upload.isFinished(at), options);
     } catch (failed) {
       if (this.#meaningOf(failed) !== 'missing') throw failed;
       return false;
@@ -268,9 +280,9 @@ export class RemoteBucket implements Bucket {
     }
   }
 
-  async #abort(name: string, upload: PartsUpload): Promise<void> {
+  async #abort(name: string, upload: PartsUpload, options: OperationOptions): Promise<void> {
     try {
-      await this.#send((at) => upload.abort(at), undefined);
+      await this.#send('delete', (at) => upload.abort(at), options);
     } catch (thrown) {
       const err = messageOf(thrown);
       this.#options.log?.warn('a failed upload could not be taken back', { object: name, err });
@@ -287,14 +299,16 @@ export class RemoteBucket implements Bucket {
 
   /** One attempt, which must be answered in time; `sentBytes` get the time they need. */
   async #send<T>(
+    kind: RequestKind,
     request: (signal: AbortSignal) => Promise<T>,
-    signal: AbortSignal | undefined,
+    { signal, onRequest }: OperationOptions,
     sentBytes = 0,
   ): Promise<T> {
     const { clock, answerMs } = this.#options;
     using limit = deadline(clock, answerMs + sentBytes / SLOWEST_BYTES_PER_MS, signal);
     try {
       signal?.throwIfAborted();
+      onRequest?.(kind);
       return await request(limit.signal);
     } catch (thrown) {
       signal?.throwIfAborted();

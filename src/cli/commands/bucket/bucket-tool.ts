@@ -56,7 +56,7 @@ export function bucketToolCommand<Table extends FlagTable>(
       }
       const values = all as unknown as FlagValues<CommonFlags> & FlagValues<Table>;
       const runtime = openRuntime(values, signal);
-      const openBucket = bucketOf(requiredBucket(values));
+      const openBucket = bucketOf(requiredBucket(values), values);
       try {
         await using bucket = await openBucket(runtime);
         return await run(values, {
