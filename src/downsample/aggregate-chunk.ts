@@ -1,4 +1,6 @@
 import { ByteReader } from '#/lib/byte-reader.ts';
+import { ByteWriter } from '#/lib/byte-writer.ts';
+import { ChunkEncoding, chunkSampleCount, isHistogramEncoding } from '#/tsdb/chunk.ts';
 import type { EncodedChunk } from '#/tsdb/chunk.ts';
 
 /** The lanes of a downsampled chunk in the order they are stored. */
@@ -26,4 +28,35 @@ export function readAggregateChunk(data: Uint8Array): AggregateLanes {
     found[lane] = { encoding, data: reader.bytes(length) };
   }
   return found;
+}
+
+/** Puts lanes together; the twin of `readAggregateChunk`. */
+export function writeAggregateChunk(found: AggregateLanes): Uint8Array {
+  let size = 0;
+  for (const lane of lanes) size += 6 + (found[lane]?.data.length ?? 0);
+  const writer = new ByteWriter(size);
+  for (const lane of lanes) {
+    const part = found[lane];
+    writer.uvarint(part?.data.length ?? 0);
+    if (part === undefined) continue;
+    writer.uint8(part.encoding);
+    writer.bytes(part.data);
+  }
+  return writer.toBytes();
+}
+
+/**
+ * The samples of a chunk of any block: windows of a downsampled one, as its count lane has them (0
+ * without that lane).
+ * @throws CorruptionError if the chunk is damaged.
+ */
+export function anyChunkSampleCount(chunk: EncodedChunk): number {
+  if (chunk.encoding !== ChunkEncoding.Aggregate) return chunkSampleCount(chunk);
+  const { count } = readAggregateChunk(chunk.data);
+  return count === undefined ? 0 : chunkSampleCount(count);
+}
+
+/** Whether the series was one of native histograms: its counter lane tells. */
+export function aggregatesHistograms({ counter }: AggregateLanes): boolean {
+  return counter !== undefined && isHistogramEncoding(counter.encoding);
 }

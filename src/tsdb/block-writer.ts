@@ -25,7 +25,7 @@ import type { ChunkMeta } from './index.ts';
 import { IndexWriter } from './index-writer.ts';
 import { writeTombstones } from './tombstones.ts';
 
-/** What the writer cannot count by itself; `stats` are filled in. */
+/** What the writer cannot count by itself; `stats` and the names of the segments are filled in. */
 export type BlockIdentity = Omit<BlockMeta, 'stats' | 'version'>;
 
 export interface BlockWriterOptions {
@@ -38,6 +38,8 @@ export interface BlockWriterOptions {
   readonly segmentLimitBytes?: number;
   /** Samples of a chunk that counts differently: aggregate chunks. Default: the chunk's header. */
   readonly sampleCount?: (chunk: TimedChunk) => number;
+  /** What `meta.json` says, given what was counted; default just that. */
+  readonly stats?: (counted: BlockStats) => BlockStats;
 }
 
 const FLUSH_BYTES = 1024 * 1024;
@@ -109,14 +111,15 @@ export class BlockWriter implements AsyncDisposable {
     await this.#disk.sync(`${this.#unfinished}/${INDEX_FILENAME}`);
     const { directory } = this.#options;
     const { ulid, minTime, maxTime, compaction, thanos } = this.#identity;
+    const segmentFiles = Array.from({ length: this.#segments }, (_, i) => segmentFileName(i));
     const meta: BlockMeta = {
       ulid,
       minTime,
       maxTime,
-      stats: this.#stats,
+      stats: this.#options.stats?.(this.#stats) ?? this.#stats,
       compaction,
       version: 1,
-      ...(thanos === undefined ? {} : { thanos }),
+      ...(thanos === undefined ? {} : { thanos: { ...thanos, segmentFiles } }),
     };
     const write = (name: string, bytes: Uint8Array) =>
       this.#disk.write(`${this.#unfinished}/${name}`, bytes);

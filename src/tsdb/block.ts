@@ -28,6 +28,9 @@ export interface BlockSeries {
   readonly deleted: readonly Interval[];
 }
 
+/** Series of a batch: enough for reads of a useful size, few enough for their chunks' places. */
+const SERIES_BATCH = 256;
+
 /** An opened block on the local disk. Everything that is read from it is checked. */
 export class Block {
   readonly meta: BlockMeta;
@@ -75,6 +78,18 @@ export class Block {
   async allSeries(signal?: AbortSignal): Promise<BlockSeries[]> {
     const all = { mint: Number.NEGATIVE_INFINITY, maxt: Number.POSITIVE_INFINITY };
     return this.#seriesOf(await this.index.allPostings(signal), all, signal);
+  }
+
+  /**
+   * All series with all their chunks, in label order, a few hundred at a time: for whoever goes
+   * through a whole block.
+   */
+  async *seriesBatches(signal?: AbortSignal): AsyncGenerator<BlockSeries[], void> {
+    const all = { mint: Number.NEGATIVE_INFINITY, maxt: Number.POSITIVE_INFINITY };
+    const postings = await this.index.allPostings(signal);
+    for (let start = 0; start < postings.length; start += SERIES_BATCH) {
+      yield await this.#seriesOf(postings.subarray(start, start + SERIES_BATCH), all, signal);
+    }
   }
 
   /**

@@ -1,3 +1,4 @@
+import { CounterTotal } from '#/downsample/counter.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { MIN_TIME } from '#/model/time.ts';
@@ -115,9 +116,7 @@ function divided(histogram: FloatHistogram, by: number): FloatHistogram {
 
 /**
  * Appends a counter's running total over `[mint, maxt]`, resets made up for, from the first sample
- * of `chunks` on. In a downsampled counter the last sample of a chunk repeats the time before it
- * and holds the true value there, against which the next chunk's first sample is compared
- * (ApplyCounterResetsSeriesIterator in pkg/compact/downsample of Thanos).
+ * of `chunks` on.
  */
 export function readTotals(
   chunks: readonly AggregateChunk[],
@@ -126,9 +125,7 @@ export function readTotals(
   scratch: ChunkScratch,
   onDamage: OnDamage,
 ): void {
-  let total = 0;
-  let before = Number.NEGATIVE_INFINITY;
-  let lastValue = 0;
+  const counter = new CounterTotal();
   for (const chunk of chunks) {
     const samples = scratch.first;
     try {
@@ -142,20 +139,11 @@ export function readTotals(
     }
     for (let i = 0; i < samples.length; i++) {
       const time = samples.times[i]!;
-      const value = samples.values[i]!;
       if (samples.histograms?.[i] !== undefined) {
-        if (time > before && time >= mint) into.pushFrom(samples, i);
-        before = Math.max(before, time);
-        continue;
+        if (counter.skipTo(time) && time >= mint) into.pushFrom(samples, i);
+      } else if (counter.add(time, samples.values[i]!) && time >= mint) {
+        into.pushFloat(time, counter.total);
       }
-      if (value !== value || time < before) continue;
-      if (time > before) {
-        total +=
-          before === Number.NEGATIVE_INFINITY || value < lastValue ? value : value - lastValue;
-        if (time >= mint) into.pushFloat(time, total);
-        before = time;
-      }
-      lastValue = value;
     }
   }
 }

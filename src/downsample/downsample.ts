@@ -1,0 +1,382 @@
+import { CorruptionError, BadInputError } from '#/lib/errors.ts';
+import { CounterReset } from '#/model/histogram.ts';
+import type { FloatHistogram } from '#/model/histogram.ts';
+import { isStale, isStaleNaN } from '#/model/stale.ts';
+import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { Resolution } from '#/tsdb/block-meta.ts';
+import { ChunkEncoding, chunkSampleCount, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
+import type { EncodedChunk, TimedChunk } from '#/tsdb/chunk.ts';
+import {
+  aggregatesHistograms,
+  anyChunkSampleCount,
+  readAggregateChunk,
+  writeAggregateChunk,
+} from './aggregate-chunk.ts';
+import type { AggregateLanes, Lane } from './aggregate-chunk.ts';
+import { targetChunkCount, windowEnd } from './aggregate/chunk-count.ts';
+import { FloatWindows } from './aggregate/float-windows.ts';
+import {
+  aggregateHistograms,
+  areAlike,
+  encodeCounters,
+  encodeSums,
+} from './aggregate/histogram-windows.ts';
+import type { HistogramWindow } from './aggregate/histogram-windows.ts';
+import { CounterTotal } from './counter.ts';
+
+/** The distance of raw samples that sizes of chunks are reckoned with. */
+const RAW_INTERVAL_MS = 60_000;
+
+/** An aggregate chunk taken apart. */
+interface AggregateSource {
+  readonly lanes: AggregateLanes;
+  readonly mint: number;
+  readonly maxt: number;
+}
+
+/**
+ * Brings series from one resolution to a coarser one, as aggregate chunks that are Thanos's byte for
+ * byte (pkg/compact/downsample in Thanos). It differs where Thanos would lose samples or fail: a chunk
+ * ends where a native histogram turns from counter to gauge or changes its zero bucket or its bounds.
+ * Buffers are reused from series to series.
+ */
+export class Downsampler {
+  readonly #fromMs: number;
+  readonly #toMs: number;
+  readonly #samples = new SampleBuffer(4096);
+  readonly #windows = new FloatWindows();
+
+  /** @throws BadInputError unless `toMs` is coarser than `fromMs`. */
+  constructor(fromMs: number, toMs: number) {
+    if (toMs <= fromMs) {
+      throw new BadInputError(
+        `cannot downsample from ${fromMs} ms to ${toMs} ms: the target must be coarser`,
+      );
+    }
+    this.#fromMs = fromMs;
+    this.#toMs = toMs;
+  }
+
+  /**
+   * The chunks of one series at the coarser resolution; none if nothing but stale markers and NaNs is
+   * in it. Windows without samples are left out.
+   * @throws CorruptionError if chunks overlap or one is damaged.
+   */
+  series(chunks: readonly TimedChunk[]): TimedChunk[] {
+    checkApart(chunks);
+    const made: TimedChunk[] = [];
+    if (this.#fromMs === Resolution.Raw) this.#downsampleRaw(chunks, this.#toMs, made);
+    else this.#downsampleAggregates(chunks, made);
+    return made;
+  }
+
+  /** Floats and histograms in turn, as runs of chunks of one kind. */
+  #downsampleRaw(chunks: readonly TimedChunk[], toMs: number, made: TimedChunk[]): void {
+    const samples = this.#samples;
+    samples.clear();
+    let histograms = false;
+    for (const chunk of chunks) {
+      const isHistogram = isHistogramEncoding(chunk.encoding);
+      if (isHistogram !== histograms) {
+        this.#downsampleRun(toMs, made);
+        samples.clear();
+        histograms = isHistogram;
+      }
+      appendUsable(chunk, samples);
+    }
+    this.#downsampleRun(toMs, made);
+  }
+
+  /** Cuts the samples at hand into batches of about equal size that end with a window. */
+  #downsampleRun(toMs: number, made: TimedChunk[]): void {
+    const { times, length, histograms } = this.#samples;
+    if (length === 0) return;
+    const chunks = targetChunkCount({
+      mint: times[0]!,
+      maxt: times[length - 1]!,
+      samples: length,
+      fromMs: RAW_INTERVAL_MS,
+      toMs,
+    });
+    const batch = Math.floor(length / chunks) + 1;
+    for (let start = 0; start < length;) {
+      let end = Math.min(start + batch, length);
+      const lastWindow = windowEnd(times[end - 1]!, toMs);
+      while (end < length && times[end]! <= lastWindow) end++;
+      if (histograms === undefined) this.#floatBatch(start, end, toMs, made);
+      else this.#histogramBatch(start, end, toMs, made);
+      start = end;
+    }
+  }
+
+  #floatBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
+    const { times, values } = this.#samples;
+    let kept = start;
+    for (let i = start; i < end; i++) {
+      const value = values[i]!;
+      if (value !== value) continue;
+      times[kept] = times[i]!;
+      values[kept++] = value;
+    }
+    if (kept === start) return;
+    const windows = this.#windows;
+    windows.aggregate(times, values, [start, kept], toMs);
+    const first = { time: times[start]!, value: values[start]! };
+    made.push(
+      aggregateChunk(windows.ends[0]!, windows.ends[windows.length - 1]!, {
+        count: windows.encode('counts'),
+        sum: windows.encode('sums'),
+        min: windows.encode('mins'),
+        max: windows.encode('maxs'),
+        counter: windows.encodeCounter(first, values[kept - 1]!),
+      }),
+    );
+  }
+
+  #histogramBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
+    const { times, histograms } = this.#samples;
+    const kept = new SampleBuffer(end - start);
+    for (let i = start; i < end; i++) {
+      const histogram = histograms?.[i];
+      if (histogram === undefined || Number.isNaN(histogram.sum)) continue;
+      kept.pushHistogram(times[i]!, histogram);
+    }
+    for (const alike of alikeRuns(kept)) {
+      const windows = aggregateHistograms(alike.times, alike.histograms, toMs);
+      const isGauge = alike.histograms[0]!.counterReset === CounterReset.Gauge;
+      const counts = this.#windows;
+      counts.clear();
+      for (const { end: time, count } of windows) counts.push(time, count);
+      made.push(
+        aggregateChunk(windows[0]!.end, windows.at(-1)!.end, {
+          count: counts.encode('counts'),
+          sum: encodeSums(windows),
+          counter: encodeCounters(windows, isGauge),
+        }),
+      );
+    }
+  }
+
+  /** Whole source chunks are put together: their first and last counter values are true ones. */
+  #downsampleAggregates(chunks: readonly TimedChunk[], made: TimedChunk[]): void {
+    const run: AggregateSource[] = [];
+    for (const source of this.#sourcesOf(chunks)) {
+      const last = run.at(-1);
+      if (last !== undefined && !fitTogether(last.lanes, source.lanes)) {
+        this.#downsampleSources(run, made);
+        run.length = 0;
+      }
+      run.push(source);
+    }
+    this.#downsampleSources(run, made);
+  }
+
+  /** Some blocks of the past hold chunks that were not downsampled: empty ones, and raw ones. */
+  *#sourcesOf(chunks: readonly TimedChunk[]): Generator<AggregateSource, void> {
+    for (const chunk of chunks) {
+      if (chunk.encoding === ChunkEncoding.Aggregate) {
+        yield sourceOf(chunk);
+      } else if (chunkSampleCount(chunk) > 0) {
+        const made: TimedChunk[] = [];
+        this.#downsampleRaw([chunk], this.#fromMs, made);
+        yield* made.map(sourceOf);
+      }
+    }
+  }
+
+  #downsampleSources(run: readonly AggregateSource[], made: TimedChunk[]): void {
+    const first = run[0];
+    if (first === undefined) return;
+    const samples = run.reduce((sum, { lanes }) => sum + countOf(lanes), 0);
+    const chunks = targetChunkCount({
+      mint: first.mint,
+      maxt: run.at(-1)!.maxt,
+      samples,
+      fromMs: this.#fromMs,
+      toMs: this.#toMs,
+    });
+    const batch = Math.max(1, Math.floor(run.length / chunks));
+    const isHistogram = aggregatesHistograms(first.lanes);
+    for (let start = 0; start < run.length; start += batch) {
+      const sources = run.slice(start, start + batch);
+      const chunk = isHistogram ? this.#mergeHistograms(sources) : this.#mergeFloats(sources);
+      if (chunk !== undefined) made.push(chunk);
+    }
+  }
+
+  #mergeFloats(sources: readonly AggregateSource[]): TimedChunk | undefined {
+    const windows = this.#windows;
+    const span = new Span();
+    const merged: { [lane in Lane]?: EncodedChunk } = {};
+    for (const [lane, column] of floatLanes) {
+      if (!this.#aggregateLane(sources, lane)) continue;
+      merged[lane] = windows.encode(column);
+      span.cover(windows);
+    }
+    const lastValue = this.#readCounter(sources);
+    const { times, values, length } = this.#samples;
+    if (length > 0) {
+      windows.aggregate(times, values, [0, length], this.#toMs);
+      merged.counter = windows.encodeCounter({ time: times[0]!, value: values[0]! }, lastValue);
+      span.cover(windows);
+    }
+    return span.isEmpty ? undefined : aggregateChunk(span.mint, span.maxt, merged);
+  }
+
+  #mergeHistograms(sources: readonly AggregateSource[]): TimedChunk | undefined {
+    const lane = (name: Lane): HistogramWindow[] => {
+      this.#readLane(sources, name);
+      const { times, histograms = [], length } = this.#samples;
+      const all = histograms.slice(0, length).filter((histogram) => histogram !== undefined);
+      return all.length === 0 ? [] : aggregateHistograms(times, all, this.#toMs);
+    };
+    const counters = lane('counter');
+    const isGauge = counters[0]?.counter.counterReset === CounterReset.Gauge;
+    const sums = lane('sum');
+    const first = counters[0];
+    if (first === undefined || sums.length === 0) return undefined;
+    const hasCounts = this.#aggregateLane(sources, 'count');
+    return aggregateChunk(first.end, counters.at(-1)!.end, {
+      ...(hasCounts ? { count: this.#windows.encode('sums') } : {}),
+      sum: encodeSums(sums),
+      counter: encodeCounters(counters, isGauge),
+    });
+  }
+
+  /** Reads a lane of floats and aggregates it; `false` if the sources have nothing in it. */
+  #aggregateLane(sources: readonly AggregateSource[], lane: Lane): boolean {
+    this.#readLane(sources, lane);
+    const { times, values, length } = this.#samples;
+    if (length === 0) return false;
+    this.#windows.aggregate(times, values, [0, length], this.#toMs);
+    return true;
+  }
+
+  #readLane(sources: readonly AggregateSource[], lane: Lane): void {
+    const samples = this.#samples;
+    samples.clear();
+    for (const { lanes } of sources) {
+      const part = lanes[lane];
+      if (part !== undefined) appendUsable(part, samples);
+    }
+  }
+
+  /** The samples become the counter's running total; returns its own last value. */
+  #readCounter(sources: readonly AggregateSource[]): number {
+    this.#readLane(sources, 'counter');
+    const { times, values, length } = this.#samples;
+    const counter = new CounterTotal();
+    let kept = 0;
+    for (let i = 0; i < length; i++) {
+      if (!counter.add(times[i]!, values[i]!)) continue;
+      times[kept] = counter.time;
+      values[kept++] = counter.total;
+    }
+    this.#samples.length = kept;
+    return counter.lastValue;
+  }
+}
+
+/** From which aggregate over a source's lane the lane of the coarser chunk comes. */
+const floatLanes = [
+  ['count', 'sums'],
+  ['sum', 'sums'],
+  ['min', 'mins'],
+  ['max', 'maxs'],
+] as const;
+
+/** The time range of the windows of several lanes. */
+class Span {
+  mint = Number.POSITIVE_INFINITY;
+  maxt = Number.NEGATIVE_INFINITY;
+
+  get isEmpty(): boolean {
+    return this.mint > this.maxt;
+  }
+
+  cover({ ends, length }: FloatWindows): void {
+    this.mint = Math.min(this.mint, ends[0]!);
+    this.maxt = Math.max(this.maxt, ends[length - 1]!);
+  }
+}
+
+/**
+ * Appends the samples of a chunk without stale markers and without those that go back in time, before
+ * 1970 included. Other NaNs stay: they count when chunks are sized.
+ */
+function appendUsable(chunk: EncodedChunk, samples: SampleBuffer): void {
+  const start = samples.length;
+  decodeChunk(chunk, MIN_TIME, MAX_TIME, samples);
+  const { times, values, halves, histograms, length } = samples;
+  let kept = start;
+  let last = 0;
+  for (let i = start; i < length; i++) {
+    const time = times[i]!;
+    const histogram = histograms?.[i];
+    if (time < last) continue;
+    if (histogram === undefined ? isStale(halves, i) : isStaleNaN(histogram.sum)) continue;
+    last = time;
+    if (kept !== i) {
+      times[kept] = time;
+      values[kept] = values[i]!;
+      if (histograms !== undefined) histograms[kept] = histogram;
+    }
+    kept++;
+  }
+  samples.length = kept;
+}
+
+interface AlikeHistograms {
+  readonly times: Float64Array;
+  readonly histograms: readonly FloatHistogram[];
+}
+
+function* alikeRuns({ times, histograms = [], length }: SampleBuffer): Generator<AlikeHistograms> {
+  const all = histograms.slice(0, length).filter((histogram) => histogram !== undefined);
+  for (let start = 0; start < all.length;) {
+    let end = start + 1;
+    while (end < all.length && areAlike(all[end]!, all[start]!)) end++;
+    yield { times: times.subarray(start, end), histograms: all.slice(start, end) };
+    start = end;
+  }
+}
+
+function sourceOf({ data, mint, maxt }: TimedChunk): AggregateSource {
+  return { lanes: readAggregateChunk(data), mint, maxt };
+}
+
+function countOf({ count }: AggregateLanes): number {
+  return count === undefined ? 0 : anyChunkSampleCount(count);
+}
+
+/** Whether two chunks in a row can go into one. */
+function fitTogether(a: AggregateLanes, b: AggregateLanes): boolean {
+  if (aggregatesHistograms(a) !== aggregatesHistograms(b)) return false;
+  const left = firstHistogram(a);
+  const right = firstHistogram(b);
+  return left === undefined || right === undefined || areAlike(left, right);
+}
+
+function firstHistogram({ counter }: AggregateLanes): FloatHistogram | undefined {
+  if (counter === undefined || !isHistogramEncoding(counter.encoding)) return undefined;
+  const samples = new SampleBuffer(16);
+  decodeChunk(counter, MIN_TIME, MAX_TIME, samples);
+  return samples.histograms?.[0];
+}
+
+function aggregateChunk(mint: number, maxt: number, lanes: AggregateLanes): TimedChunk {
+  return { encoding: ChunkEncoding.Aggregate, mint, maxt, data: writeAggregateChunk(lanes) };
+}
+
+function checkApart(chunks: readonly TimedChunk[]): void {
+  for (let i = 1; i < chunks.length; i++) {
+    const { maxt } = chunks[i - 1]!;
+    const { mint } = chunks[i]!;
+    if (maxt < mint) continue;
+    throw new CorruptionError(
+      `chunk ${i} of a series begins at ${mint}, before the one ahead of it ends at ${maxt}: ` +
+        'compact the overlapping blocks before downsampling',
+    );
+  }
+}
