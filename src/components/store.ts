@@ -7,7 +7,6 @@ import {
   timePartition,
 } from '#/blocks/filters.ts';
 import type { BlockFilter } from '#/blocks/filters.ts';
-import { LruByteCache } from '#/cache/lru.ts';
 import { serveGrpc } from '#/grpc/server.ts';
 import type { GrpcServerOptions } from '#/grpc/server.ts';
 import { serveHttp } from '#/http/server.ts';
@@ -22,7 +21,10 @@ import type { Bucket } from '#/objstore/bucket.ts';
 import { BucketBlocks } from '#/storeapi/bucket-blocks.ts';
 import { BucketStore } from '#/storeapi/bucket-store.ts';
 import type { RequestLimits } from '#/storeapi/bucket-store.ts';
+import { indexCacheOver, showIndexCache } from '#/storeapi/index-cache.ts';
+import type { IndexCache, IndexCacheConfig } from '#/storeapi/index-cache.ts';
 import { infoService, storeService } from '#/storeapi/service.ts';
+import { openCache } from './caches.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface StoreConfig {
@@ -31,7 +33,7 @@ export interface StoreConfig {
   readonly openBucket: (runtime: Runtime) => Promise<Bucket>;
   /** For index-headers and metas. */
   readonly dataDirectory: string;
-  readonly indexCacheBytes: number;
+  readonly indexCache: IndexCacheConfig;
   readonly headerCacheBytes: number;
   readonly limits: RequestLimits;
   /** Series calls that run at once; 0 for no bound. */
@@ -82,11 +84,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
     bucket,
     disk,
     directory: config.dataDirectory,
-    indexCache: new LruByteCache({
-      maxBytes: config.indexCacheBytes,
-      maxItemBytes: config.indexCacheBytes / 2,
-      clock,
-    }),
+    indexCache: await openIndexCache(config.indexCache, open, runtime),
     headerCacheBytes: config.headerCacheBytes,
     eagerHeaders: config.sync.eagerHeaders,
     concurrency: config.sync.blockConcurrency,
@@ -115,6 +113,16 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
       log.warn('cannot look into the bucket; serving what is known', { err: thrown });
     }
   });
+}
+
+async function openIndexCache(
+  { backend, items, ttlMs }: IndexCacheConfig,
+  open: AsyncDisposableStack,
+  runtime: Runtime,
+): Promise<IndexCache> {
+  const cache = open.use(await openCache(backend, { name: 'index-cache', ttlMs }, runtime));
+  if (cache.lru !== undefined) showIndexCache(cache.lru, runtime.metrics);
+  return indexCacheOver(cache.bytes, items, runtime);
 }
 
 /** In Thanos's order. */

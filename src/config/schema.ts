@@ -51,3 +51,39 @@ export function wholeNumber(low = 0) {
 export function textMap() {
   return v.record(v.string(), v.string());
 }
+
+const GO_UNITS_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/**
+ * A duration of Go (`500ms`, `1.5h`, or a plain number of nanoseconds), read to milliseconds; where
+ * Thanos has `time.Duration` instead of Prometheus's.
+ */
+export function goDuration() {
+  return v.pipe(
+    v.union([v.number(), v.string()]),
+    v.rawTransform<string | number, number>(({ dataset, addIssue, NEVER }) => {
+      const { value } = dataset;
+      const ms = typeof value === 'number' ? value / 1e6 : parseGoDuration(value);
+      if (ms !== undefined && ms >= 0) return ms;
+      addIssue({ message: 'want a duration such as 500ms, 30s or 1h30m' });
+      return NEVER;
+    }),
+  );
+}
+
+function parseGoDuration(text: string): number | undefined {
+  if (text === '0') return 0;
+  if (!/^((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
+  const parts = text.matchAll(/([\d.]+)([a-zµ]+)/g);
+  return Array.from(parts, ([, number, unit]) => Number(number) * GO_UNITS_MS[unit!]!).reduce(
+    (sum, ms) => sum + ms,
+  );
+}

@@ -1,4 +1,3 @@
-import type { ByteCache } from '#/cache/cache.ts';
 import { Gate } from '#/lib/gate.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { Labels } from '#/model/labels.ts';
@@ -11,6 +10,7 @@ import { HeaderCache } from './bucket/header-cache.ts';
 import type { HeaderWanted } from './bucket/header-cache.ts';
 import { RESOLUTIONS_MS } from './bucket/block-selection.ts';
 import type { BlockGroup, BlockGroups } from './bucket-store.ts';
+import type { IndexCache } from './index-cache.ts';
 
 /** What a look into the bucket found. */
 export interface FoundBlocks {
@@ -25,7 +25,7 @@ export interface BucketBlocksOptions {
   readonly bucket: Bucket;
   readonly disk: Disk;
   readonly directory: string;
-  readonly indexCache: ByteCache;
+  readonly indexCache: IndexCache;
   readonly headerCacheBytes: number;
   /** Opens every block's header at once after a sync, instead of on first use. */
   readonly eagerHeaders: boolean;

@@ -19,6 +19,7 @@ import { decodeChunk } from '#/tsdb/chunk.ts';
 import { BucketBlocks } from './bucket-blocks.ts';
 import { BucketStore } from './bucket-store.ts';
 import type { RequestLimits } from './bucket-store.ts';
+import { ITEM_TYPES, indexCacheOver } from './index-cache.ts';
 import type { SeriesRequest, StoreSeries } from './store.ts';
 
 const HOUR = 3_600_000;
@@ -56,7 +57,7 @@ class Fixture {
       bucket: this.bucket,
       disk: this.disk,
       directory: '/headers',
-      indexCache,
+      indexCache: indexCacheOver(indexCache, ITEM_TYPES, { clock: systemClock, metrics }),
       headerCacheBytes: 1e8,
       eagerHeaders: false,
       concurrency: 2,

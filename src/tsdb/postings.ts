@@ -27,6 +27,15 @@ export function decodePostings(body: Uint8Array, where = 'postings list'): Posti
   return postings;
 }
 
+/** The body of a postings list, as `decodePostings` reads it. */
+export function encodePostings(postings: Postings): Uint8Array {
+  const body = new Uint8Array(4 + 4 * postings.length);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, postings.length);
+  for (let i = 0; i < postings.length; i++) view.setUint32(4 + 4 * i, postings[i]!);
+  return body;
+}
+
 /**
  * The series that are in all lists. Goes through the shortest and gallops through the others, so the
  * cost follows the shortest list.

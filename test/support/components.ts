@@ -14,6 +14,7 @@ import { Labels } from '#/model/labels.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { parseEndpointConfig } from '#/query/endpoint-config.ts';
+import { inMemoryIndexCache } from '#/storeapi/index-cache.ts';
 import { infoService, storeService } from '#/storeapi/service.ts';
 import type { Store, StoreInfo } from '#/storeapi/store.ts';
 import { MemoryLog } from '#/telemetry/logger.ts';
@@ -79,7 +80,7 @@ export async function launchStore(
         grpc: { address: grpc, gracePeriodMs: 100 },
         openBucket: () => Promise.resolve(bucket),
         dataDirectory: '/data',
-        indexCacheBytes: 1,
+        indexCache: inMemoryIndexCache(1),
         headerCacheBytes: 1e8,
         limits: { series: 0, samples: 0, bytes: 0 },
         seriesConcurrency: 20,

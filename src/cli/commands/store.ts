@@ -1,6 +1,8 @@
 import { runStore } from '#/components/store.ts';
 import type { StoreConfig } from '#/components/store.ts';
 import { BadInputError } from '#/lib/errors.ts';
+import { inMemoryIndexCache, parseIndexCacheConfig } from '#/storeapi/index-cache.ts';
+import type { IndexCacheConfig } from '#/storeapi/index-cache.ts';
 import { componentCommand } from '../command.ts';
 import {
   globalFlags,
@@ -10,6 +12,7 @@ import {
   plannedServerFlags,
   storeLimitFlags,
 } from '../common-flags.ts';
+import { readConfig } from '../config-text.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
@@ -25,8 +28,11 @@ export const storeFlags = {
   }),
   'data-dir': flag.text({ help: 'Where index-headers are kept.', default: './data' }),
   'index-cache-size': flag.bytes({
-    help: 'Memory for postings and series of blocks.',
+    help: 'Memory for postings and series of blocks, without --index-cache.config.',
     default: '250MB',
+  }),
+  ...configFlags('index-cache.config', {
+    help: 'Where postings and series of blocks are kept: IN-MEMORY, MEMCACHED or REDIS.',
   }),
   'store.index-header-cache-size': flag.bytes({
     help: 'Memory for opened index-headers; those used longest ago are let go.',
@@ -81,8 +87,6 @@ export const storeFlags = {
 /** Flags of Thanos's store gateway that come later. */
 export const plannedStoreFlags = [
   ...plannedServerFlags,
-  'index-cache.config',
-  'index-cache.config-file',
   'store.caching-bucket.config',
   'store.caching-bucket.config-file',
   'chunk-pool-size',
@@ -113,6 +117,13 @@ export const storeCommand = componentCommand(
   (values, runtime) => runStore(storeConfig(values), runtime),
 );
 
+function indexCacheOf(values: FlagValues<typeof storeFlags>): IndexCacheConfig {
+  const source = configSource(values['index-cache.config'], values['index-cache.config-file']);
+  if (source === undefined) return inMemoryIndexCache(values['index-cache-size']);
+  const { source: name, text } = readConfig(source);
+  return parseIndexCacheConfig(name, text);
+}
+
 export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig {
   const source = configSource(values['objstore.config'], values['objstore.config-file']);
   if (source === undefined) {
@@ -126,7 +137,7 @@ export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig 
     grpc: grpcOf(values),
     openBucket: bucketOf(source, values),
     dataDirectory: values['data-dir'],
-    indexCacheBytes: values['index-cache-size'],
+    indexCache: indexCacheOf(values),
     headerCacheBytes: values['store.index-header-cache-size'],
     limits: {
       series: values['store.limits.request-series'],

@@ -1,11 +1,11 @@
 import { request as startRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '#/lib/clock.ts';
 import { deadline } from '#/lib/deadline.ts';
 import { joinAddress } from '#/lib/net.ts';
 import type { Net } from '#/lib/net.ts';
+import { secureStream } from '../tls.ts';
 
 export interface DialOptions {
   /** Asked at every new TLS connection, so that renewed certificates take effect. */
@@ -42,7 +42,7 @@ export async function dialTarget(
   if (!secure) return stream;
   using tlsLimit = deadline(clock, tlsTimeoutMs);
   if (proxy !== undefined) await openTunnel(stream, address, proxy, tlsLimit.signal);
-  return handshake(stream, target.host, (await tls?.()) ?? {}, tlsLimit.signal);
+  return secureStream(stream, target.host, (await tls?.()) ?? {}, tlsLimit.signal);
 }
 
 /** Asks the proxy at the other end of `stream` to pass bytes on to `address` (RFC 9110, CONNECT). */
@@ -75,29 +75,4 @@ export function proxyHeaders({ username, password }: URL): Record<string, string
   if (username === '') return {};
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   return { 'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
-}
-
-function handshake(
-  stream: Duplex,
-  host: string,
-  options: ConnectionOptions,
-  signal: AbortSignal,
-): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const isName = !/^[\d.]+$|:/.test(host);
-    const secure = connectTls({
-      socket: stream,
-      host,
-      ...(isName ? { servername: host } : {}),
-      ...options,
-    });
-    const abort = () => secure.destroy(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    secure.once('error', reject);
-    secure.once('secureConnect', () => {
-      signal.removeEventListener('abort', abort);
-      secure.removeListener('error', reject);
-      resolve(secure);
-    });
-  });
 }

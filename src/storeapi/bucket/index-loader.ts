@@ -1,5 +1,5 @@
 import { planPostings, plannedLists, selectPostings, ALL_POSTINGS } from '#/tsdb/postings-plan.ts';
-import { decodePostings, noPostings } from '#/tsdb/postings.ts';
+import { decodePostings, encodePostings, noPostings } from '#/tsdb/postings.ts';
 import type { Postings } from '#/tsdb/postings.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import type { Matcher } from '#/model/matcher.ts';
@@ -84,10 +84,29 @@ export class IndexLoader {
       const all = await this.#lists(header, [ALL_POSTINGS], reading);
       return [...all.values()][0] ?? noPostings;
     }
+    const key = this.#selectionKey(matchers);
+    const known = key === undefined ? undefined : await this.#knownSelection(key, reading);
+    if (known !== undefined) return known;
     const plan = planPostings(matchers, (name) => header.labelValues(name));
     if (plan === undefined) return noPostings;
     const lists = await this.#lists(header, plannedLists(plan), reading);
-    return selectPostings(plan, (name, value) => lists.get(this.#postingsKey(name, value)));
+    const selected = selectPostings(plan, (name, value) =>
+      lists.get(this.#postingsKey(name, value)),
+    );
+    if (key !== undefined) {
+      this.#source.indexCache.expandedPostings.set(key, encodePostings(selected));
+    }
+    return selected;
+  }
+
+  async #knownSelection(
+    key: string,
+    { limiter, signal }: BlockReading,
+  ): Promise<Postings | undefined> {
+    const [body] = await this.#source.indexCache.expandedPostings.getMany([key], signal);
+    if (body === undefined) return undefined;
+    limiter.addBytes(body.length);
+    return decodePostings(body, this.#where('expanded postings'));
   }
 
   /** The lists that exist, by their cache keys. */
@@ -102,7 +121,7 @@ export class IndexLoader {
       return range === undefined ? [] : [{ key: this.#postingsKey(name, value), range }];
     });
     const decoded = new Map<string, Postings>();
-    const cached = await this.#source.indexCache.getMany(
+    const cached = await this.#source.indexCache.postings.getMany(
       lists.map(({ key }) => key),
       signal,
     );
@@ -124,7 +143,7 @@ export class IndexLoader {
         for (const { key, range } of missing.slice(from, to)) {
           const section = bytes.subarray(range.start - start, range.end - start);
           const body = readSection(section, this.#where('postings list'), range.start);
-          this.#source.indexCache.set(key, body);
+          this.#source.indexCache.postings.set(key, body);
           decoded.set(key, decodePostings(body, this.#where('postings list')));
         }
       }),
@@ -139,9 +158,9 @@ export class IndexLoader {
     reading: BlockReading,
   ): Promise<(Uint8Array | undefined)[]> {
     const { limiter, losses, signal } = reading;
-    const { indexCache } = this.#source;
+    const { series: cache } = this.#source.indexCache;
     const keys = Array.from(series, (id) => this.#seriesKey(id));
-    const cached = await indexCache.getMany(keys, signal);
+    const cached = await cache.getMany(keys, signal);
     const missing: { at: number; start: number; end: number }[] = [];
     const bodies = Array.from<Uint8Array | undefined>({ length: series.length });
     for (const [at, id] of series.entries()) {
@@ -162,7 +181,7 @@ export class IndexLoader {
             this.#seriesBody(bytes, wanted.start, start, reading),
           );
           if (body === undefined) continue;
-          indexCache.set(keys[wanted.at]!, body);
+          cache.set(keys[wanted.at]!, body);
           bodies[wanted.at] = body;
         }
       }),
@@ -222,6 +241,15 @@ export class IndexLoader {
 
   #postingsKey(name: string, value: string): string {
     return `P:${this.#source.meta.ulid}:${JSON.stringify([name, value])}`;
+  }
+
+  /** None where the selection is a list of the index as it is. */
+  #selectionKey(matchers: readonly Matcher[]): string | undefined {
+    if (matchers.length === 1 && matchers[0]!.type === '=' && matchers[0]!.value !== '') {
+      return undefined;
+    }
+    const texts = matchers.map(({ type, name, value }) => JSON.stringify([name, type, value]));
+    return `EP:${this.#source.meta.ulid}:${texts.sort().join()}`;
   }
 
   #seriesKey(id: number): string {
