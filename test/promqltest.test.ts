@@ -2,8 +2,33 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { openStoreSources } from '#/components/tools.ts';
+import { systemClock } from '#/lib/clock.ts';
 import { Engine } from '#/promql/engine.ts';
+import type { EngineOptions } from '#/promql/engine.ts';
 import { runTestScript } from '#/promql/testlang.ts';
+import type { TestRunner } from '#/promql/testlang.ts';
+
+/** Where the engine finds the samples of a script. */
+const sources: Readonly<Record<string, Pick<TestRunner, 'openSource'>>> = {
+  'in memory': {},
+  'over three stores': { openSource: (loaded) => openStoreSources(loaded, 3, systemClock) },
+};
+
+const ownScripts = join(import.meta.dirname, 'promqltest');
+
+for (const [where, source] of Object.entries(sources)) {
+  describe(`our PromQL scripts, ${where}`, () => {
+    for (const file of readdirSync(ownScripts).sort()) {
+      test(file, async () => {
+        const script = readFileSync(join(ownScripts, file), 'utf8');
+        const engine = (options: EngineOptions) => new Engine(options);
+        const { failures } = await runTestScript(script, file, { engine, ...source });
+        assert.deepEqual(failures, []);
+      });
+    }
+  });
+}
 
 /**
  * Prometheus's own scripts, where they lie beside the repository (`../shared`); elsewhere there is
@@ -13,32 +38,39 @@ import { runTestScript } from '#/promql/testlang.ts';
  */
 const folder = resolve(import.meta.dirname, '../../shared/conformance/promqltest');
 const floorFile = join(import.meta.dirname, 'promqltest-floor.json');
+const floor = readFloor();
 
-describe('upstream PromQL scripts', () => {
-  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
-  const floor = readFloor();
-  const total = { passed: 0, failed: 0 };
+for (const [where, source] of Object.entries(sources)) {
+  describe(`upstream PromQL scripts, ${where}`, () => {
+    const files = existsSync(folder) ? readdirSync(folder).sort() : [];
+    const total = { passed: 0, failed: 0 };
 
-  for (const file of files) {
-    test(file, async (t) => {
-      const script = readFileSync(join(folder, file), 'utf8');
-      const result = await runTestScript(script, file, {
-        engine: (options) => new Engine(options),
-        log: (line) => process.env['SHOW_FAILURES'] && t.diagnostic(line),
+    for (const file of files) {
+      test(file, async (t) => {
+        const script = readFileSync(join(folder, file), 'utf8');
+        const result = await runTestScript(script, file, {
+          engine: (options) => new Engine(options),
+          log: (line) => process.env['SHOW_FAILURES'] && t.diagnostic(line),
+          ...source,
+        });
+        t.diagnostic(`${file}: ${result.passed} passed, ${result.failed} failed`);
+        total.passed += result.passed;
+        total.failed += result.failed;
+        const wanted = floor[file] ?? 0;
+        floor[file] = Math.max(wanted, result.passed);
+        assert.ok(result.passed >= wanted, `${result.passed} evals pass, ${wanted} passed before`);
       });
-      t.diagnostic(`${file}: ${result.passed} passed, ${result.failed} failed`);
-      total.passed += result.passed;
-      total.failed += result.failed;
-      const wanted = floor[file] ?? 0;
-      floor[file] = Math.max(wanted, result.passed);
-      assert.ok(result.passed >= wanted, `${result.passed} evals pass, ${wanted} passed before`);
-    });
-  }
+    }
 
-  after(() => {
-    process.stdout.write(`# promqltest: ${total.passed} passed, ${total.failed} failed\n`);
-    if (process.env['UPDATE_FLOOR']) writeFloor(floor);
+    after(() => {
+      const { passed, failed } = total;
+      process.stdout.write(`# promqltest ${where}: ${passed} passed, ${failed} failed\n`);
+    });
   });
+}
+
+after(() => {
+  if (process.env['UPDATE_FLOOR']) writeFloor(floor);
 });
 
 function readFloor(): Record<string, number> {

@@ -33,7 +33,10 @@ describe('promqltest', () => {
     await terminal.writeFile('/scripts/a.test', passing);
     await terminal.writeFile('/scripts/b.test', passing);
     await terminal.writeFile('/scripts/README', 'not a script');
-    assert.equal(await runPromqltest(['/scripts'], terminal.environment()), 0);
+    assert.equal(
+      await runPromqltest({ paths: ['/scripts'], storeSources: 0 }, terminal.environment()),
+      0,
+    );
     const each = '/scripts/a.test: 1 passed, 0 failed\n/scripts/b.test: 1 passed, 0 failed\n';
     assert.equal(terminal.text, `${each}2 passed, 0 failed\n`);
   });
@@ -41,21 +44,35 @@ describe('promqltest', () => {
   test('shows what was expected and what came where an eval fails, and gives 1', async () => {
     const terminal = new Terminal();
     await terminal.writeFile('/a.test', `${passing}\neval instant at 1m sum(a)\n  {} 7\n`);
-    assert.equal(await runPromqltest(['/a.test'], terminal.environment()), 1);
+    assert.equal(
+      await runPromqltest({ paths: ['/a.test'], storeSources: 0 }, terminal.environment()),
+      1,
+    );
     assert.match(terminal.text, /^\/a\.test:7: sum\(a\)\n .*7.*2/);
     assert.ok(terminal.text.endsWith('1 passed, 1 failed\n'), terminal.text);
+  });
+
+  test('reads through as many stores as it is told to', async () => {
+    const terminal = new Terminal();
+    await terminal.writeFile('/a.test', passing);
+    const config = { paths: ['/a.test'], storeSources: 2 };
+    assert.equal(await runPromqltest(config, terminal.environment()), 0);
+    assert.ok(terminal.text.endsWith('1 passed, 0 failed\n'), terminal.text);
   });
 
   test('a script that is none is a failure with its place', async () => {
     const terminal = new Terminal();
     await terminal.writeFile('/a.test', 'frobnicate\n');
-    assert.equal(await runPromqltest(['/a.test'], terminal.environment()), 1);
+    assert.equal(
+      await runPromqltest({ paths: ['/a.test'], storeSources: 0 }, terminal.environment()),
+      1,
+    );
     assert.ok(terminal.text.startsWith('/a.test:1: '), terminal.text);
   });
 
   test('refuses a file that is not there', async () => {
     await assert.rejects(
-      runPromqltest(['/none.test'], new Terminal().environment()),
+      runPromqltest({ paths: ['/none.test'], storeSources: 0 }, new Terminal().environment()),
       new BadInputError('promqltest: no file /none.test'),
     );
   });

@@ -11,8 +11,10 @@ import type { Answer } from './tools/answer.ts';
 import { printAnswer } from './tools/print-answer.ts';
 import type { OutputFormat } from './tools/print-answer.ts';
 import { askUrl } from './tools/remote-query.ts';
+import { openStoreSources } from './tools/store-sources.ts';
 import type { QueryTimes } from './tools/remote-query.ts';
 
+export { openStoreSources } from './tools/store-sources.ts';
 export type { OutputFormat } from './tools/print-answer.ts';
 export type { QueryTimes } from './tools/remote-query.ts';
 
@@ -21,14 +23,20 @@ export interface ToolEnvironment extends Pick<Runtime, 'clock' | 'disk' | 'net' 
   readonly write: (text: string) => void;
 }
 
+export interface PromqltestConfig {
+  readonly paths: readonly string[];
+  /** Over how many StoreAPI services the samples are spread; 0 to read them in memory. */
+  readonly storeSources: number;
+}
+
 /**
  * Runs scripts of Prometheus's PromQL test language; a directory stands for the `.test` files in it.
  * Gives the exit code: 1 when an `eval` failed or a script is no script.
  * @throws BadInputError if there is no such file, or none at all.
  */
 export async function runPromqltest(
-  paths: readonly string[],
-  { disk, write }: ToolEnvironment,
+  { paths, storeSources }: PromqltestConfig,
+  { clock, disk, write }: ToolEnvironment,
 ): Promise<number> {
   const files = (await Promise.all(paths.map((path) => scriptsAt(disk, path)))).flat();
   if (files.length === 0) throw new BadInputError('promqltest: expected FILE…, got none');
@@ -40,6 +48,9 @@ export async function runPromqltest(
       const result = await runTestScript(script, file, {
         engine: (options) => new Engine(options),
         log: (line) => write(`${line}\n`),
+        ...(storeSources === 0
+          ? {}
+          : { openSource: (loaded) => openStoreSources(loaded, storeSources, clock) }),
       });
       write(`${file}: ${result.passed} passed, ${result.failed} failed\n`);
       passed += result.passed;

@@ -33,6 +33,8 @@ export interface QueryableOptions {
   /** Only labels are wanted; reading such a series gives no samples. */
   readonly skipChunks?: boolean;
   readonly shard?: ShardInfo;
+  /** Samples come with their start timestamps where the stores keep them. */
+  readonly startTimes?: boolean;
   /** Where it is written down what the answers lack. */
   readonly completeness: Completeness;
 }
@@ -177,7 +179,7 @@ function withoutReplicas(
 }
 
 function proxyContext(
-  { tenant, requestId, storeMatchers }: QueryableOptions,
+  { tenant, requestId, storeMatchers, startTimes }: QueryableOptions,
   { signal, budget }: QueryContext,
   lost: LostParts,
 ): ProxyContext {
@@ -188,6 +190,7 @@ function proxyContext(
     budget,
     onMissing: (part) => lost.add(part),
     ...(requestId === undefined ? {} : { requestId }),
+    ...(startTimes === undefined ? {} : { startTimes }),
   };
 }
 

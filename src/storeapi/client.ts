@@ -10,7 +10,7 @@ import type { StoreInfo as WireStoreInfo } from '#/proto/info.ts';
 import { StoreDefinition } from '#/proto/store.ts';
 import type { LabelSet } from '#/proto/types.ts';
 import type { Any } from '#/proto/well-known.ts';
-import { REQUEST_ID_KEY, TENANT_KEY } from './service.ts';
+import { REQUEST_ID_KEY, START_TIMES_KEY, TENANT_KEY } from './service.ts';
 import type {
   LabelNamesRequest,
   LabelValuesRequest,
@@ -173,12 +173,13 @@ function joined(batch: readonly SeriesBatch[]): SeriesBatch {
   };
 }
 
-function callOptions({ signal, tenant, requestId }: StoreContext): CallOptions {
+function callOptions({ signal, tenant, requestId, startTimes }: StoreContext): CallOptions {
   return {
     signal,
     metadata: {
       [TENANT_KEY]: tenant,
       ...(requestId === undefined ? {} : { [REQUEST_ID_KEY]: requestId }),
+      ...(startTimes === true ? { [START_TIMES_KEY]: 'true' } : {}),
     },
   };
 }

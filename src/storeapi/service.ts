@@ -26,6 +26,8 @@ import { seriesMethod } from './wire/series-method.ts';
 
 export const TENANT_KEY = 'thanos-tenant';
 export const REQUEST_ID_KEY = 'request-id';
+/** `true` from callers that read chunks with start timestamps: ours, not Thanos's. */
+export const START_TIMES_KEY = 'hindsight-start-timestamps';
 const DEFAULT_TENANT = 'default-tenant';
 
 const hasher = await xxhash();
@@ -139,6 +141,7 @@ function storeContext(call: ServerCall, defaultTenant: string): StoreContext {
     signal: call.signal,
     tenant: call.metadata(TENANT_KEY) ?? defaultTenant,
     ...(requestId === undefined ? {} : { requestId }),
+    ...(call.metadata(START_TIMES_KEY) === 'true' ? { startTimes: true } : {}),
   };
 }
 

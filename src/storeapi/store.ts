@@ -112,6 +112,11 @@ export interface StoreContext {
   readonly signal: AbortSignal;
   readonly tenant: string;
   readonly requestId?: string;
+  /**
+   * The caller also reads chunks with start timestamps (encodings 4, 5, 6), which Thanos has no names
+   * for. A store may send them then; without this it must write them anew.
+   */
+  readonly startTimes?: boolean;
 }
 
 /**

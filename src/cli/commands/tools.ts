@@ -38,6 +38,10 @@ const flags = {
     help: 'promql: how long a sample counts when no newer one comes.',
     default: '5m',
   }),
+  'store-sources': flag.integer({
+    help: 'promqltest: spread the samples over so many StoreAPI services; 0 reads them in memory.',
+    default: '0',
+  }),
 };
 
 type Values = FlagValues<typeof flags>;
@@ -73,7 +77,10 @@ export const toolsCommand = command(
         return runPromql(promqlConfig(values, args), environment);
       case 'promqltest':
         return runPromqltest(
-          args.map((path) => resolve(path)),
+          {
+            paths: args.map((path) => resolve(path)),
+            storeSources: storeSourcesOf(values),
+          },
           environment,
         );
       default:
@@ -81,6 +88,11 @@ export const toolsCommand = command(
     }
   },
 );
+
+function storeSourcesOf({ 'store-sources': count }: Values): number {
+  if (count < 0) throw new BadInputError(`--store-sources: must not be negative, got ${count}`);
+  return count;
+}
 
 function promqlConfig(values: Values, args: readonly string[]): PromqlConfig {
   const [query, ...more] = args;

@@ -169,7 +169,7 @@ test('a damaged frame is a CorruptionError or other series, and never hangs', ()
 });
 
 test('a chunk that the wire has no number for is refused', () => {
-  const chunk = { mint: 1, maxt: 2, raw: { encoding: 4, data: Uint8Array.of(1) } };
+  const chunk = { mint: 1, maxt: 2, raw: { encoding: 7, data: Uint8Array.of(1) } };
   const one = { labels: Labels.fromObject({ a: 'b' }), chunks: [chunk] };
-  assert.throws(() => frames((out) => new SeriesEncoder().series(one, out)), /no chunk encoding 4/);
+  assert.throws(() => frames((out) => new SeriesEncoder().series(one, out)), /no chunk encoding 7/);
 });

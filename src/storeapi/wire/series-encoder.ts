@@ -158,7 +158,7 @@ export class SeriesEncoder {
   }
 
   #writeChunk(fieldTag: number, { encoding, data }: EncodedChunk, out: MessageWriter): void {
-    assert(encoding >= 1 && encoding <= 3, `the wire has no chunk encoding ${encoding}`);
+    assert(encoding >= 1 && encoding <= 6, `the wire has no chunk encoding ${encoding}`);
     const size = this.#sizes[this.#sizeAt++]!;
     const isXor = encoding === ChunkEncoding.Xor;
     const { length } = data;
