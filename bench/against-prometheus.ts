@@ -16,7 +16,7 @@ import { queries, stepSeconds } from './against-prometheus/queries.ts';
 import {
   pinToOneCore,
   startBlockServer,
-  startStoreAndQuery,
+  startComponents,
   startPrometheusSide,
 } from './against-prometheus/servers.ts';
 import type { Side } from './against-prometheus/servers.ts';
@@ -61,7 +61,7 @@ async function run(prometheusBinary: string): Promise<void> {
   );
   const prometheus = open.use(await startPrometheusSide(directory, prometheusBinary));
   const hindsight = open.use(
-    await (flags.local ? startBlockServer(directory) : startStoreAndQuery(directory)),
+    await (flags.local ? startBlockServer(directory) : startComponents(directory)),
   );
   if (flags['one-core']) for (const side of [prometheus, hindsight]) await pinToOneCore(side);
   const memories = [prometheus, hindsight].map(({ pids }) => open.use(new MemoryWatch(pids)));

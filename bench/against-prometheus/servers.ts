@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startProcess } from '#/components/child-process.ts';
-import type { ChildProcess } from '#/components/child-process.ts';
-import { eventually, freePort, getJson, startPrometheus } from '../../test/support/servers.ts';
+import { startStoreAndQuery } from '../../test/support/hindsight.ts';
+import { freePort, getJson, startPrometheus } from '../../test/support/servers.ts';
 import { replicaLabel } from './data-set.ts';
 
 /** One side of the comparison: where it answers, and the processes it consists of. */
@@ -39,63 +39,23 @@ export async function startPrometheusSide(
 }
 
 /** A store gateway over the directory as a bucket, and a querier in front of it, as users run them. */
-export async function startStoreAndQuery(directory: string): Promise<Side> {
-  await using open = new AsyncDisposableStack();
-  const store = { http: await freeAddress(), grpc: await freeAddress() };
-  const query = { http: await freeAddress(), grpc: await freeAddress() };
-  const bucket = JSON.stringify({
-    type: 'FILESYSTEM',
-    config: { directory: join(directory, 'data') },
+export async function startComponents(directory: string): Promise<Side> {
+  const { store, query, url, ...running } = await startStoreAndQuery({
+    directory,
+    queryFlags: [`--query.replica-label=${replicaLabel.name}`],
+    env: nodeOptions(),
   });
-  const listen = ({ http, grpc }: typeof store) => [
-    `--http-address=${http}`,
-    `--grpc-address=${grpc}`,
-    '--log.level=warn',
-  ];
-  const storeProcess = await startHindsight(store.http, [
-    'store',
-    `--objstore.config=${bucket}`,
-    `--data-dir=${join(directory, 'store')}`,
-    ...listen(store),
-  ]);
-  open.use(storeProcess);
-  const queryProcess = await startHindsight(query.http, [
-    'query',
-    `--endpoint=${store.grpc}`,
-    `--query.replica-label=${replicaLabel.name}`,
-    ...listen(query),
-  ]);
-  open.use(queryProcess);
-  const labels = `http://${query.http}/api/v1/labels`;
-  await eventually('the querier sees the store', async () => {
-    const { data } = (await getJson(labels)) as { data: string[] };
-    return data.length > 0 ? data : undefined;
-  });
-  const owned = open.move();
   return {
     name: 'Hindsight (store gateway and querier)',
-    url: `http://${query.http}`,
-    pids: [storeProcess.pid, queryProcess.pid],
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+    url,
+    pids: [store.pid, query.pid],
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   };
-}
-
-async function freeAddress(): Promise<string> {
-  return `127.0.0.1:${await freePort()}`;
-}
-
-function startHindsight(http: string, args: readonly string[]): Promise<ChildProcess> {
-  return startProcess({
-    command: join(import.meta.dirname, '../../bin/hindsight'),
-    args,
-    env: nodeOptions(),
-    readyUrl: `http://${http}/-/ready`,
-  });
 }
 
 /** Our engine and HTTP API over the same files, in one process, without StoreAPI in between. */
 export async function startBlockServer(directory: string): Promise<Side> {
-  const address = await freeAddress();
+  const address = `127.0.0.1:${await freePort()}`;
   const server = await startProcess({
     command: process.execPath,
     args: [join(import.meta.dirname, 'block-server.ts'), join(directory, 'data'), address],

@@ -174,10 +174,14 @@ function quoteName(name: string): string {
 
 /** A Go-quoted string, as `strconv.Quote` writes it. */
 export function quote(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
   let quoted = '"';
   for (const char of text) quoted += escapes.get(char) ?? escapeUnprintable(char);
   return `${quoted}"`;
 }
+
+/** Nothing in it needs an escape. */
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 const escapes = new Map([
   ['"', '\\"'],

@@ -1,5 +1,6 @@
 import { RE2JS } from 're2js';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
+import { tooLarge } from './regex/size.ts';
 
 /** A pattern that must match the whole text, with RE2's syntax and linear time. */
 export interface AnchoredRegex {
@@ -11,6 +12,10 @@ export interface AnchoredRegex {
 }
 
 const META = /[\\.+*?()|[\]{}^$]/;
+/** Compiling a pattern of fewer characters is cheap, whatever it repeats. */
+const SHORT_PATTERN = 1000;
+/** What a backslash makes literal. */
+const PUNCTUATION = /[!-/:-@[-`{-~]/;
 
 /**
  * Compiles as Prometheus does: anchored at both ends, `.` matches newlines.
@@ -42,7 +47,7 @@ function compile(pattern: string): AnchoredRegex {
   }
   if (pattern === '.*') return { matches: () => true, literals: undefined, prefix: '' };
   if (pattern === '.+') return { matches: (text) => text !== '', literals: undefined, prefix: '' };
-  const engine = compileRe2(pattern);
+  const engine = compileWhole(pattern);
   const prefix = literalPrefix(pattern);
   if (prefix !== '' && pattern.slice(prefix.length) === '.*') {
     return { matches: (text) => text.startsWith(prefix), literals: undefined, prefix };
@@ -54,21 +59,60 @@ function compile(pattern: string): AnchoredRegex {
   };
 }
 
-function compileRe2(pattern: string): RE2JS {
+/**
+ * The engine's own expression for a pattern that must match the whole text, for whoever wants groups.
+ * @throws BadInputError with the text of Go's regexp package; also for a pattern whose size alone would
+ * let one value take seconds.
+ */
+export function compileWhole(pattern: string): RE2JS {
+  const excess = tooLarge(pattern);
+  if (excess !== undefined) {
+    const better = pattern.length < SHORT_PATTERN ? messageOfPattern(pattern) : undefined;
+    throw new BadInputError(better ?? `error parsing regexp: expression too large: ${excess}`);
+  }
   try {
-    // As it stands first: an error should show the pattern that was given.
-    RE2JS.compile(pattern, 0);
     return RE2JS.compile(`^(?s:${pattern})$`, 0);
   } catch (thrown) {
-    throw new BadInputError(messageOf(thrown));
+    throw new BadInputError(messageOfPattern(pattern) ?? messageOf(thrown));
   }
 }
 
-/** `a|b|c` and `(a|b|c)` without any other syntax. */
+/** An error should show the pattern as it was given. */
+function messageOfPattern(pattern: string): string | undefined {
+  try {
+    RE2JS.compile(pattern, 0);
+    return undefined;
+  } catch (thrown) {
+    return messageOf(thrown);
+  }
+}
+
+/** `a|b\.c` and `(a|b\.c)`: characters, escaped where they mean something, and nothing else. */
 function literalAlternatives(pattern: string): readonly string[] | undefined {
-  const inner = /^\((?!\?)([^()]*)\)$/.exec(pattern)?.[1] ?? pattern;
-  const alternatives = inner.split('|');
-  return alternatives.some((alternative) => META.test(alternative)) ? undefined : alternatives;
+  const isGroup = pattern.startsWith('(') && !pattern.startsWith('(?') && pattern.endsWith(')');
+  const inner = isGroup ? pattern.slice(1, -1) : pattern;
+  if (!inner.includes('\\')) {
+    const alternatives = inner.split('|');
+    return alternatives.some((alternative) => META.test(alternative)) ? undefined : alternatives;
+  }
+  const alternatives: string[] = [];
+  let literal = '';
+  for (let i = 0; i < inner.length; i++) {
+    let char = inner[i]!;
+    if (char === '|') {
+      alternatives.push(literal);
+      literal = '';
+      continue;
+    }
+    if (char === '\\') {
+      char = inner[++i] ?? '';
+      if (!PUNCTUATION.test(char)) return undefined;
+    } else if (META.test(char)) {
+      return undefined;
+    }
+    literal += char;
+  }
+  return [...alternatives, literal];
 }
 
 /** The literal beginning of a pattern without alternation; a quantified last character is left out. */

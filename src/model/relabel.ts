@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { RE2JS } from 're2js';
+import type { RE2JS } from 're2js';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
 import { Labels } from './labels.ts';
+import { compileWhole } from './regex.ts';
 
 export const relabelActions = [
   'replace',
@@ -94,7 +95,7 @@ function compileRule(config: RelabelConfig, index: number): Rule {
 
 function compileRegex(pattern: string, fail: (text: string) => Error): RE2JS {
   try {
-    return RE2JS.compile(`^(?s:${pattern})$`);
+    return compileWhole(pattern);
   } catch (thrown) {
     throw fail(`regex "${pattern}" does not compile: ${messageOf(thrown)}`);
   }

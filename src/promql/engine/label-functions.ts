@@ -1,5 +1,6 @@
 import { METRIC_NAME } from '#/model/labels.ts';
-import { RE2JS } from 're2js';
+import type { RE2JS } from 're2js';
+import { compileWhole } from '#/model/regex.ts';
 import { EvaluationError } from '../evaluation-error.ts';
 import type { OutputSeries } from './operator.ts';
 
@@ -43,7 +44,7 @@ function withLabel({ labels, dropName }: OutputSeries, name: string, value: stri
 
 function compile(pattern: string): RE2JS {
   try {
-    return RE2JS.compile(`^(?s:${pattern})$`);
+    return compileWhole(pattern);
   } catch (cause) {
     const message = `invalid regular expression in label_replace(): ${pattern}`;
     throw new EvaluationError(message, { cause });

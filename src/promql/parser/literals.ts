@@ -89,16 +89,26 @@ export function parseNumber(text: string): number | string {
   return Number.isFinite(value) ? value : failure(text, 'value out of range');
 }
 
-/** Hexadecimal, octal (with a leading zero) or decimal, up to 2^63 − 1. */
+/**
+ * Hexadecimal, octal (with a leading zero) or decimal, up to 2^63 − 1. No pattern repeats a group and
+ * no long number is worked out: a text of megabytes may stand here.
+ */
 function parseInteger(text: string): number | undefined {
-  const digits = text.replaceAll('_', '').toLowerCase();
-  if (/^0x(_?[\da-f])+$/i.test(text)) return within63Bits(BigInt(digits));
-  if (/^0(_?[0-7])+$/.test(text)) return within63Bits(BigInt(`0o${digits}`));
-  if (/^(0|[1-9](_?\d)*)$/.test(text)) return within63Bits(BigInt(digits));
+  if (/__|_$/.test(text)) return undefined;
+  const digits = text.replaceAll('_', '');
+  if (/^0x[\da-f_]+$/i.test(text)) return within63Bits('0x', digits.slice(2));
+  if (/^0[0-7_]+$/.test(text)) return within63Bits('0o', digits);
+  if (/^(?:0|[1-9][\d_]*)$/.test(text)) return within63Bits('', digits);
   return undefined;
 }
 
-function within63Bits(value: bigint): number | undefined {
+/** Octal has the most digits for 63 bits. */
+const MAX_DIGITS = 21;
+
+function within63Bits(prefix: string, digits: string): number | undefined {
+  const significant = digits.replace(/^0+(?=.)/, '');
+  if (significant.length > MAX_DIGITS) return undefined;
+  const value = BigInt(prefix + significant);
   return value < 1n << 63n ? Number(value) : undefined;
 }
 
