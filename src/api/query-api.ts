@@ -11,6 +11,7 @@ import { parseMatchers } from '#/promql/parser.ts';
 import { Completeness } from '#/query/partial-response.ts';
 import type { Querier, QueryableOptions } from '#/query/querier.ts';
 import type { QueryContext } from '#/storage/queryable.ts';
+import { StoreStats } from '#/storeapi/store-stats.ts';
 import { PartialResponse } from '#/storeapi/store.ts';
 
 /** What the query endpoints work with: the engine, the data, and the defaults of the flags. */
@@ -58,6 +59,7 @@ export function selectOptions(
     tenant: tenantOf(api, request),
     requestId: request.header('X-Request-ID'),
     completeness: new Completeness(),
+    storeStats: new StoreStats(),
   };
 }
 

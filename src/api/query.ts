@@ -1,7 +1,8 @@
 import { BadInputError } from '#/lib/errors.ts';
 import type { HttpRequest, Route } from '#/http/server.ts';
 import type { Evaluation } from '#/promql/value.ts';
-import type { Completeness } from '#/query/partial-response.ts';
+import type { QueryableOptions } from '#/query/querier.ts';
+import type { StoreStats } from '#/storeapi/store-stats.ts';
 import { JsonText, apiRoute } from './envelope.ts';
 import type { ApiResult } from './envelope.ts';
 import { asQuery, lookback, maxResolution, prefixed, selectOptions } from './query-api.ts';
@@ -33,7 +34,7 @@ async function instantQuery(api: QueryApi, request: HttpRequest): Promise<ApiRes
   const evaluation = await asQuery(api, request, (context) => {
     return api.engine.instant(query, api.querier.queryable(options), context);
   });
-  return result(evaluation, options.completeness, params.text('stats') !== '');
+  return result(evaluation, options, params.text('stats') !== '');
 }
 
 /** The values of an expression at every step of a range. */
@@ -62,7 +63,7 @@ async function rangeQuery(api: QueryApi, request: HttpRequest): Promise<ApiResul
   const evaluation = await asQuery(api, request, (context) => {
     return api.engine.range(query, api.querier.queryable(options), context);
   });
-  return result(evaluation, options.completeness, params.text('stats') !== '');
+  return result(evaluation, options, params.text('stats') !== '');
 }
 
 /** A range without a step gets about 250 points, but no finer than the default step. */
@@ -85,23 +86,34 @@ function checkEngine(engine: string): void {
 
 function result(
   evaluation: Evaluation,
-  { damage, missing }: Completeness,
+  { completeness: { damage, missing }, storeStats }: QueryableOptions,
   withStats: boolean,
 ): ApiResult {
   return {
-    data: new JsonText(dataJson(evaluation, withStats)),
+    data: new JsonText(dataJson(evaluation, withStats ? storeStats : undefined)),
     warnings: [...evaluation.warnings, ...damage],
     missing,
     annotations: [...evaluation.promqlWarnings, ...evaluation.promqlInfos],
   };
 }
 
-function* dataJson({ value, stats }: Evaluation, withStats: boolean): Generator<string, void> {
+function* dataJson(
+  { value, stats }: Evaluation,
+  storeStats: StoreStats | undefined,
+): Generator<string, void> {
   yield '{';
   yield* valueJson(value);
-  if (withStats) {
+  if (storeStats !== undefined) {
     const { totalQueryableSamples, peakSamples, peakBytes } = stats;
-    yield `,"stats":${JSON.stringify({ samples: { totalQueryableSamples, peakSamples }, peakBytes })}`;
+    const samples = { totalQueryableSamples, peakSamples };
+    const shown = { samples, peakBytes, objectStorage: storageJson(storeStats) };
+    yield `,"stats":${JSON.stringify(shown)}`;
   }
   yield ',"analysis":{}}';
+}
+
+/** What answering took of object storage, caches left out; of stores that tell. */
+function storageJson({ blocksQueried, requests }: StoreStats) {
+  const byReason = Object.fromEntries(requests.byReason);
+  return { blocksQueried, ...requests.total, byReason };
 }

@@ -16,7 +16,19 @@ export interface SeriesRequestHints {
 
 export interface SeriesResponseHints {
   readonly queriedBlocks: readonly Block[];
-  readonly queryStats?: QueryStats | undefined;
+  readonly queryStats?:
+    | QueryStats
+    | undefined;
+  /** Not of Thanos, which skips it. */
+  readonly objectStorageRequests: readonly ObjectStorageRequests[];
+}
+
+/** What was asked of object storage for one reason: sync, header, postings, series, chunks, ... */
+export interface ObjectStorageRequests {
+  readonly reason: string;
+  readonly requests: number;
+  /** Of contents. */
+  readonly bytes: number;
 }
 
 export interface Block {
@@ -132,7 +144,7 @@ export const SeriesRequestHints: MessageFns<SeriesRequestHints> = {
 };
 
 function createBaseSeriesResponseHints(): SeriesResponseHints {
-  return { queriedBlocks: [], queryStats: undefined };
+  return { queriedBlocks: [], queryStats: undefined, objectStorageRequests: [] };
 }
 
 export const SeriesResponseHints: MessageFns<SeriesResponseHints> = {
@@ -142,6 +154,9 @@ export const SeriesResponseHints: MessageFns<SeriesResponseHints> = {
     }
     if (message.queryStats !== undefined) {
       QueryStats.encode(message.queryStats, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.objectStorageRequests) {
+      ObjectStorageRequests.encode(v!, writer.uint32(802).fork()).join();
     }
     return writer;
   },
@@ -175,6 +190,14 @@ export const SeriesResponseHints: MessageFns<SeriesResponseHints> = {
             message.queryStats = QueryStats.decode(reader, reader.uint32());
             continue;
           }
+          case 100: {
+            if (tag !== 802) {
+              break;
+            }
+
+            message.objectStorageRequests.push(ObjectStorageRequests.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -196,6 +219,93 @@ export const SeriesResponseHints: MessageFns<SeriesResponseHints> = {
     message.queryStats = (object.queryStats !== undefined && object.queryStats !== null)
       ? QueryStats.fromPartial(object.queryStats)
       : undefined;
+    message.objectStorageRequests = object.objectStorageRequests?.map((e) => ObjectStorageRequests.fromPartial(e)) ||
+      [];
+    return message;
+  },
+};
+
+function createBaseObjectStorageRequests(): ObjectStorageRequests {
+  return { reason: "", requests: 0, bytes: 0 };
+}
+
+export const ObjectStorageRequests: MessageFns<ObjectStorageRequests> = {
+  encode(message: ObjectStorageRequests, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== "") {
+      writer.uint32(10).string(message.reason);
+    }
+    if (message.requests !== 0) {
+      if (BigInt.asIntN(64, BigInt(message.requests)) !== BigInt(message.requests)) {
+        throw new globalThis.Error("value provided for field BigInt(message.requests) of type int64 too large");
+      }
+      writer.uint32(16).int64(BigInt(message.requests));
+    }
+    if (message.bytes !== 0) {
+      if (BigInt.asIntN(64, BigInt(message.bytes)) !== BigInt(message.bytes)) {
+        throw new globalThis.Error("value provided for field BigInt(message.bytes) of type int64 too large");
+      }
+      writer.uint32(24).int64(BigInt(message.bytes));
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectStorageRequests {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectStorageRequests() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.requests = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ObjectStorageRequests>): ObjectStorageRequests {
+    return ObjectStorageRequests.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ObjectStorageRequests>): ObjectStorageRequests {
+    const message = createBaseObjectStorageRequests() as any;
+    message.reason = object.reason ?? "";
+    message.requests = object.requests ?? 0;
+    message.bytes = object.bytes ?? 0;
     return message;
   },
 };

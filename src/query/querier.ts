@@ -12,6 +12,7 @@ import type {
   SeriesSet,
 } from '#/storage/queryable.ts';
 import type { MissingPart, ProxyContext, ProxyStore } from '#/storeapi/proxy-store.ts';
+import type { StoreStats } from '#/storeapi/store-stats.ts';
 import { PartialResponse } from '#/storeapi/store.ts';
 import type { AggregateChunk, SeriesRequest, ShardInfo, StoreSeries } from '#/storeapi/store.ts';
 import { aggregateFor, aggregatesOf, resolutionFor } from './aggregates.ts';
@@ -37,6 +38,8 @@ export interface QueryableOptions {
   readonly startTimes?: boolean;
   /** Where it is written down what the answers lack. */
   readonly completeness: Completeness;
+  /** Where it is added up what the stores say that answering took. */
+  readonly storeStats?: StoreStats;
 }
 
 const BATCH_SIZE = 64;
@@ -110,6 +113,7 @@ async function select(
     partialResponse: options.partialResponse,
     withoutReplicaLabels: dedups && merged ? options.replicaLabels : [],
     limit: hints.limit,
+    wantsStats: options.storeStats !== undefined,
     batchSize: BATCH_SIZE,
     ...(shard === undefined ? {} : { shard: withoutReplicas(shard, dedups, options) }),
   };
@@ -119,6 +123,7 @@ async function select(
   for await (const batch of proxy.series(request, proxyContext(options, context, lost))) {
     for (const series of batch.series) found.push(series);
     warnings.push(...batch.warnings);
+    if (batch.stats !== undefined) options.storeStats?.add(batch.stats);
   }
   const reader = new SeriesReader({
     algorithm: dedups ? options.algorithm : undefined,

@@ -10,6 +10,8 @@ import { newUlid } from '#/lib/ulid.ts';
 import { compareLabels, Labels } from '#/model/labels.ts';
 import { newMatcher } from '#/model/matcher.ts';
 import { MemoryBucket } from '#/objstore/memory.ts';
+import { meteredBucket } from '#/objstore/metered.ts';
+import { listPrices } from '#/objstore/request-prices.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
@@ -24,6 +26,7 @@ import type { SeriesRequest, StoreSeries } from './store.ts';
 
 const HOUR = 3_600_000;
 const STEP = 30_000;
+const metering = { label: 'b', prices: listPrices('unknown'), requestPerOperation: true };
 const context = { signal: new AbortController().signal, tenant: '' };
 
 /** A bucket with two hours of two replicas, a block an hour. */
@@ -54,7 +57,7 @@ class Fixture {
     const metrics = new Metrics();
     const blocks = new BucketBlocks({
       find: () => Promise.resolve({ metas: this.metas, incomplete: false }),
-      bucket: this.bucket,
+      bucket: meteredBucket(this.bucket, metering, { clock: systemClock, metrics }),
       disk: this.disk,
       directory: '/headers',
       indexCache: indexCacheOver(indexCache, ITEM_TYPES, { clock: systemClock, metrics }),
@@ -150,6 +153,11 @@ async function answer(
   return { series, warnings };
 }
 
+async function statsOf(store: BucketStore, asked: SeriesRequest) {
+  const batches = await Array.fromAsync(store.series(asked, context));
+  return batches.flatMap(({ stats }) => stats ?? []);
+}
+
 const noCache = () => new LruByteCache({ maxBytes: 1, maxItemBytes: 1, clock: systemClock });
 
 function samplesOf({ chunks }: StoreSeries): [time: number, value: number][] {
@@ -195,6 +203,20 @@ describe('a bucket store', () => {
       assert.ok(samples.every(([time, got], k) => time === k * STEP && got === value(i, time)));
       assert.equal(series.labels.get('cluster'), 'x');
     }
+  });
+
+  test('tells whoever asks what it took of the bucket, which caches spare', async () => {
+    const store = await (await Fixture.open()).store();
+    const asked = request({ wantsStats: true });
+    const [first] = await statsOf(store, asked);
+    assert.equal(first?.blocksQueried, 4);
+    const requests = Object.fromEntries(first.requests.byReason);
+    assert.deepEqual(Object.keys(requests).sort(), ['chunks', 'header', 'postings', 'series']);
+    assert.ok(requests['chunks']!.requests >= 4);
+    assert.ok(requests['chunks']!.bytes > 4 * 40 * 100);
+    const [second] = await statsOf(store, asked);
+    assert.deepEqual([...second!.requests.byReason.keys()], ['chunks']);
+    assert.deepEqual(await statsOf(store, request()), []);
   });
 
   test('merges replicas whose labels are to be left out, each equal chunk once', async () => {

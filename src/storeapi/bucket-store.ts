@@ -16,6 +16,7 @@ import { RequestLimiter } from './bucket/request-limiter.ts';
 import type { RequestLimits } from './bucket/request-limiter.ts';
 import { labelCompleter, matchExternalLabels } from './external-labels.ts';
 import { shardFilter } from './shard.ts';
+import { StoreStats } from './store-stats.ts';
 import { PartialResponse } from './store.ts';
 import type {
   LabelNamesRequest,
@@ -101,6 +102,8 @@ export class BucketStore implements Store {
     );
     this.#blocksQueried.observe(streams.length);
     yield* limited(mergeStreams(streams), request.limit);
+    if (request.wantsStats !== true) return;
+    yield { series: [], warnings: [], stats: new StoreStats(streams.length, call.tally) };
   }
 
   async labelNames(request: LabelNamesRequest, context: StoreContext): Promise<StoreNames> {

@@ -167,9 +167,11 @@ class SilenceGuard implements Disposable {
 
 function joined(batch: readonly SeriesBatch[]): SeriesBatch {
   if (batch.length === 1) return batch[0]!;
+  const stats = batch.find((one) => one.stats !== undefined)?.stats;
   return {
     series: batch.flatMap(({ series }) => series),
     warnings: batch.flatMap(({ warnings }) => warnings),
+    ...(stats === undefined ? {} : { stats }),
   };
 }
 

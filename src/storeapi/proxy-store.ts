@@ -17,6 +17,7 @@ import { collect } from './proxy/collect.ts';
 import type { Collected } from './proxy/collect.ts';
 import { mergeSeries } from './proxy/merge.ts';
 import { describeEndpoint } from './proxy/texts.ts';
+import { StoreStats } from './store-stats.ts';
 import { PartialResponse } from './store.ts';
 import type {
   LabelNamesRequest,
@@ -147,6 +148,11 @@ export class ProxyStore implements Store {
         request.batchSize > 1 ? request.batchSize : DEFAULT_BATCH,
         request.limit,
       );
+      if (request.wantsStats === true) {
+        const stats = new StoreStats();
+        for (const answer of answers) stats.add(answer.stats);
+        yield { series: [], warnings: [], stats };
+      }
     } finally {
       fanOut.abort();
     }

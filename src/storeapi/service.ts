@@ -116,17 +116,17 @@ async function* inGroups(
   const limit = Math.max(1, size);
   let group: StoreSeries[] = [];
   try {
-    for await (const { series, warnings } of batches) {
+    for await (const { series, warnings, stats } of batches) {
       for (const one of series) {
         group.push(one);
         if (group.length < limit) continue;
         yield { series: group, warnings: [] };
         group = [];
       }
-      if (warnings.length === 0) continue;
+      if (warnings.length === 0 && stats === undefined) continue;
       yield { series: group, warnings: [] };
       group = [];
-      yield { series: [], warnings };
+      yield { series: [], warnings, ...(stats === undefined ? {} : { stats }) };
     }
   } catch (thrown) {
     if (group.length > 0) yield { series: group, warnings: [] };

@@ -1,5 +1,6 @@
 import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
+import type { StoreStats } from './store-stats.ts';
 
 /** Aggregates of downsampled chunks, by their names on the wire. */
 export const Aggregates = ['raw', 'count', 'sum', 'min', 'max', 'counter'] as const;
@@ -59,10 +60,14 @@ export interface SeriesRequest {
   readonly batchSize: number;
   /** Restricts a store gateway to blocks whose `__block_id` and external labels match. */
   readonly blockMatchers?: readonly Matcher[];
+  /** Whether the answer should end with what it took of object storage. Default false. */
+  readonly wantsStats?: boolean;
 }
 
 /** A piece of a Series answer: some series in label order, or warnings, or both. */
 export interface SeriesBatch {
+  /** Only if they were asked for, and of stores that have them. */
+  readonly stats?: StoreStats;
   readonly series: readonly StoreSeries[];
   readonly warnings: readonly string[];
 }

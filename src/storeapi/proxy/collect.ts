@@ -7,6 +7,7 @@ import { compareLabels } from '#/model/labels.ts';
 import type { EncodedChunk } from '#/tsdb/chunk.ts';
 import type { ProxyEndpoint } from '../proxy-store.ts';
 import { shardFilter } from '../shard.ts';
+import { StoreStats } from '../store-stats.ts';
 import type { SeriesBatch, SeriesRequest, StoreContext, StoreSeries } from '../store.ts';
 import { describeEndpoint, describeLabelSets, goDuration } from './texts.ts';
 
@@ -23,6 +24,8 @@ export interface Collected {
   /** Sorted by labels. A series may come in several pieces. */
   readonly series: readonly StoreSeries[];
   readonly warnings: readonly string[];
+  /** What the endpoint says that it took. */
+  readonly stats: StoreStats;
   /** Why the answer ends early; what came before the failure is kept. */
   readonly failure: string | undefined;
   /** Whether the endpoint broke the order that it has to keep. */
@@ -52,13 +55,14 @@ export async function collect(
   const sorted = isSorted(series);
   // The order is never taken on trust: a wrong one would double series and break deduplication.
   if (!sorted) series.sort((a, b) => compareLabels(a.labels, b.labels));
-  const { warnings, failure } = answer;
-  return { endpoint, series, warnings, failure, wasUnsorted: !sorted && !strips };
+  const { warnings, stats, failure } = answer;
+  return { endpoint, series, warnings, stats, failure, wasUnsorted: !sorted && !strips };
 }
 
 interface Answer {
   series: StoreSeries[];
   readonly warnings: string[];
+  readonly stats: StoreStats;
   failure: string | undefined;
   /** Series so far, where pieces of one that come in a row count once. */
   distinct: number;
@@ -70,7 +74,13 @@ async function receive(
   context: StoreContext,
   options: CollectOptions,
 ): Promise<Answer> {
-  const answer: Answer = { series: [], warnings: [], failure: undefined, distinct: 0 };
+  const answer: Answer = {
+    series: [],
+    warnings: [],
+    stats: new StoreStats(),
+    failure: undefined,
+    distinct: 0,
+  };
   const call = new AbortController();
   const signal = AbortSignal.any([context.signal, call.signal]);
   let frames: AsyncIterator<SeriesBatch> | undefined;
@@ -139,6 +149,7 @@ function takeFrame(frame: SeriesBatch, answer: Answer, budget: MemoryBudget): vo
     answer.series.push(series);
   }
   answer.warnings.push(...frame.warnings);
+  if (frame.stats !== undefined) answer.stats.add(frame.stats);
 }
 
 const SERIES_OVERHEAD_BYTES = 200;

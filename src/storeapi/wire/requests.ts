@@ -20,7 +20,7 @@ const matchTypes: readonly MatchType[] = ['=', '!=', '=~', '!~'];
 /** The request as our stores understand it. @throws BadInputError for a matcher that is none. */
 export function seriesRequestOf(sent: wire.SeriesRequest): SeriesRequest {
   const shard = shardOf(sent.shardInfo);
-  const blockMatchers = blockMatchersOf(sent.hints, 'SeriesRequestHints', SeriesRequestHints);
+  const hints = hintsOf(sent.hints, 'SeriesRequestHints', SeriesRequestHints);
   return {
     mint: Number(sent.minTime),
     maxt: Number(sent.maxTime),
@@ -33,30 +33,21 @@ export function seriesRequestOf(sent: wire.SeriesRequest): SeriesRequest {
     limit: Math.max(0, Number(sent.limit)),
     batchSize: Math.max(0, Number(sent.responseBatchSize)),
     ...(shard === undefined ? {} : { shard }),
-    ...(blockMatchers === undefined ? {} : { blockMatchers }),
+    ...blockMatchersOf(hints),
+    ...(hints?.enableQueryStats === true ? { wantsStats: true } : {}),
   };
 }
 
 export function labelNamesRequestOf(sent: wire.LabelNamesRequest): LabelNamesRequest {
-  return labelsRequest(
-    sent,
-    blockMatchersOf(sent.hints, 'LabelNamesRequestHints', LabelNamesRequestHints),
-  );
+  return labelsRequest(sent, hintsOf(sent.hints, 'LabelNamesRequestHints', LabelNamesRequestHints));
 }
 
 export function labelValuesRequestOf(sent: wire.LabelValuesRequest): LabelValuesRequest {
-  const blockMatchers = blockMatchersOf(
-    sent.hints,
-    'LabelValuesRequestHints',
-    LabelValuesRequestHints,
-  );
-  return { ...labelsRequest(sent, blockMatchers), label: sent.label };
+  const hints = hintsOf(sent.hints, 'LabelValuesRequestHints', LabelValuesRequestHints);
+  return { ...labelsRequest(sent, hints), label: sent.label };
 }
 
-function labelsRequest(
-  sent: wire.LabelNamesRequest,
-  blockMatchers: Matcher[] | undefined,
-): LabelNamesRequest {
+function labelsRequest(sent: wire.LabelNamesRequest, hints: Hints | undefined): LabelNamesRequest {
   return {
     mint: Number(sent.start),
     maxt: Number(sent.end),
@@ -64,12 +55,12 @@ function labelsRequest(
     partialResponse: partialResponseOf(sent),
     withoutReplicaLabels: sent.withoutReplicaLabels,
     limit: Math.max(0, Number(sent.limit)),
-    ...(blockMatchers === undefined ? {} : { blockMatchers }),
+    ...blockMatchersOf(hints),
   };
 }
 
 export function seriesRequestToWire(request: SeriesRequest): wire.SeriesRequest {
-  const { shard, blockMatchers } = request;
+  const { shard, blockMatchers, wantsStats = false } = request;
   return wire.SeriesRequest.fromPartial({
     minTime: toInt64(request.mint),
     maxTime: toInt64(request.maxt),
@@ -82,9 +73,11 @@ export function seriesRequestToWire(request: SeriesRequest): wire.SeriesRequest 
     limit: toInt64(request.limit),
     responseBatchSize: toInt64(request.batchSize),
     ...(shard === undefined ? {} : { shardInfo: shardToWire(shard) }),
-    ...(blockMatchers === undefined
+    ...(blockMatchers === undefined && !wantsStats
       ? {}
-      : { hints: hintsToWire(blockMatchers, 'SeriesRequestHints', SeriesRequestHints) }),
+      : {
+          hints: hintsToWire(blockMatchers, 'SeriesRequestHints', SeriesRequestHints, wantsStats),
+        }),
   });
 }
 
@@ -185,33 +178,40 @@ function shardToWire({ shardIndex, totalShards, by, labels }: ShardInfo): wire.S
   return { shardIndex: BigInt(shardIndex), totalShards: BigInt(totalShards), by, labels };
 }
 
-interface BlockHints {
+interface Hints {
   readonly blockMatchers: readonly LabelMatcher[];
+  /** Of Series alone. */
+  readonly enableQueryStats?: boolean;
 }
 
 interface HintsCodec {
-  encode(hints: BlockHints & { readonly enableQueryStats: boolean }): { finish(): Uint8Array };
-  decode(bytes: Uint8Array): BlockHints;
+  encode(hints: Hints & { readonly enableQueryStats: boolean }): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): Hints;
 }
 
 const HINTS_URL = 'type.googleapis.com/hintspb.';
 
-function blockMatchersOf(
-  hints: Any | undefined,
-  name: string,
-  codec: HintsCodec,
-): Matcher[] | undefined {
+function hintsOf(hints: Any | undefined, name: string, codec: HintsCodec): Hints | undefined {
   if (hints === undefined) return undefined;
   if (hints.typeUrl !== HINTS_URL + name) {
     throw new BadInputError(
       `unmarshal request hints: found "${hints.typeUrl}", expected "${HINTS_URL}${name}"`,
     );
   }
-  const { blockMatchers } = codec.decode(hints.value);
-  return blockMatchers.length === 0 ? undefined : blockMatchers.map(matcherOf);
+  return codec.decode(hints.value);
 }
 
-function hintsToWire(matchers: readonly Matcher[], name: string, codec: HintsCodec): Any {
-  const hints = { blockMatchers: matchers.map(matcherToWire), enableQueryStats: false };
+function blockMatchersOf(hints: Hints | undefined): { readonly blockMatchers?: Matcher[] } {
+  if (hints === undefined || hints.blockMatchers.length === 0) return {};
+  return { blockMatchers: hints.blockMatchers.map(matcherOf) };
+}
+
+function hintsToWire(
+  matchers: readonly Matcher[] = [],
+  name: string,
+  codec: HintsCodec,
+  enableQueryStats = false,
+): Any {
+  const hints = { blockMatchers: matchers.map(matcherToWire), enableQueryStats };
   return { typeUrl: HINTS_URL + name, value: codec.encode(hints).finish() };
 }

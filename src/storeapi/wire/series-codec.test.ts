@@ -5,8 +5,12 @@ import xxhash from 'xxhash-wasm';
 import { MessageWriter } from '#/grpc/message-writer.ts';
 import { SlabPool } from '#/grpc/slabs.ts';
 import { Labels } from '#/model/labels.ts';
+import { RequestTally } from '#/objstore/request-tally.ts';
+import { SeriesResponseHints } from '#/proto/hints.ts';
 import { SeriesResponse } from '#/proto/store.ts';
 import type { AggrChunk, Chunk, Series } from '#/proto/types.ts';
+import type { Any } from '#/proto/well-known.ts';
+import { StoreStats } from '../store-stats.ts';
 import type { AggregateChunk, EncodedChunk, StoreSeries } from '../store.ts';
 import { SeriesDecoder } from './series-decoder.ts';
 import { SeriesEncoder } from './series-encoder.ts';
@@ -142,7 +146,24 @@ test('labels in wrong order, doubled or empty are put right', () => {
   assert.deepEqual(one?.labels.flat, ['a', '2', 'b', '1']);
 });
 
-test('warnings are read and hints passed over', () => {
+test('stats come back as they were, in hints that Thanos understands', () => {
+  const tally = new RequestTally();
+  tally.add('postings', 2, 300);
+  tally.add('chunks', 5, 70_000);
+  tally.add('header', 4, 9);
+  const stats = new StoreStats(3, tally);
+  const [frame] = frames((out) => new SeriesEncoder().stats(stats, out));
+  assert.deepEqual(new SeriesDecoder().decode(frame!), { series: [], warnings: [], stats });
+  const { result } = SeriesResponse.decode(frame!);
+  assert.equal(result?.$case, 'hints');
+  const { queryStats } = SeriesResponseHints.decode((result.value as Any).value);
+  assert.equal(queryStats?.blocksQueried, 3);
+  assert.equal(queryStats.postingsFetchCount, 2);
+  assert.equal(queryStats.chunksFetchedSizeSum, 70_000);
+  assert.equal(queryStats.dataDownloadedSizeSum, 70_309);
+});
+
+test('warnings are read and hints of other kinds passed over', () => {
   const decoder = new SeriesDecoder();
   const warning = SeriesResponse.encode({ result: { $case: 'warning', value: 'böse' } }).finish();
   assert.deepEqual(decoder.decode(warning), { series: [], warnings: ['böse'] });

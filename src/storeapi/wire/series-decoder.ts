@@ -1,12 +1,15 @@
 import { compareUtf8 } from '#/lib/utf8.ts';
 import { Labels } from '#/model/labels.ts';
 import type { Label } from '#/model/labels.ts';
+import type { StoreStats } from '../store-stats.ts';
 import type { AggregateChunk, EncodedChunk, SeriesBatch, StoreSeries } from '../store.ts';
 import { Interner } from './interner.ts';
 import { ProtoReader, WireType, tag } from './proto-reader.ts';
+import { statsOf } from './stats-hints.ts';
 
 const SERIES = tag(1, WireType.Bytes);
 const WARNING = tag(2, WireType.Bytes);
+const HINTS = tag(3, WireType.Bytes);
 const BATCH = tag(4, WireType.Bytes);
 const BATCH_SERIES = tag(1, WireType.Bytes);
 const LABELS = tag(1, WireType.Bytes);
@@ -28,7 +31,7 @@ type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 /**
  * Decodes the frames of a Series stream (thanos.SeriesResponse in proto/store.proto) straight into
- * what a `Store` answers. Chunk data are views into the frame. Hints are skipped.
+ * what a `Store` answers. Chunk data are views into the frame.
  */
 export class SeriesDecoder {
   readonly #interner = new Interner();
@@ -38,6 +41,7 @@ export class SeriesDecoder {
     const reader = new ProtoReader(frame);
     const series: StoreSeries[] = [];
     const warnings: string[] = [];
+    let stats: StoreStats | undefined;
     const limit = frame.length;
     while (reader.at < limit) {
       const field = reader.uint32();
@@ -49,12 +53,16 @@ export class SeriesDecoder {
         const end = reader.end(limit);
         warnings.push(reader.bytes.toString('utf8', reader.at, end));
         reader.at = end;
+      } else if (field === HINTS) {
+        const end = reader.end(limit);
+        stats = statsOf(reader.bytes.subarray(reader.at, end));
+        reader.at = end;
       } else {
         reader.skip(field & 7, limit);
       }
     }
     reader.check(limit);
-    return { series, warnings };
+    return { series, warnings, ...(stats === undefined ? {} : { stats }) };
   }
 
   #batch(reader: ProtoReader, limit: number, series: StoreSeries[]): void {

@@ -1,8 +1,10 @@
 import { assert } from '#/lib/errors.ts';
 import type { MessageWriter } from '#/grpc/message-writer.ts';
 import { ChunkEncoding } from '#/tsdb/chunk.ts';
+import type { StoreStats } from '../store-stats.ts';
 import type { AggregateChunk, EncodedChunk, StoreSeries } from '../store.ts';
 import { WireType, tag } from './proto-reader.ts';
+import { statsFrame } from './stats-hints.ts';
 
 const SERIES = tag(1, WireType.Bytes);
 const WARNING = tag(2, WireType.Bytes);
@@ -56,6 +58,14 @@ export class SeriesEncoder {
     out.begin(field(bytes.length));
     writeTagged(WARNING, bytes.length, out);
     out.bytes(bytes);
+    out.end();
+  }
+
+  /** As hints. */
+  stats(stats: StoreStats, out: MessageWriter): void {
+    const frame = statsFrame(stats);
+    out.begin(frame.length);
+    out.bytes(frame);
     out.end();
   }
 

@@ -7,7 +7,7 @@ import { SeriesDecoder } from './series-decoder.ts';
 import { SeriesEncoder } from './series-encoder.ts';
 import type { ChunkHash } from './series-encoder.ts';
 
-/** What goes out together: warnings, then series, as one frame if there are several. */
+/** What goes out together: warnings, series as one frame if there are several, and stats. */
 export type SeriesMethod = Method<SeriesRequest, SeriesBatch> & {
   readonly requestStream: false;
   readonly responseStream: true;
@@ -22,10 +22,11 @@ export function seriesMethod(hash?: ChunkHash): SeriesMethod {
     responseType: {
       encode: () => assertNever(),
       decode: (frame) => decoder.decode(frame),
-      write({ series, warnings }, out) {
+      write({ series, warnings, stats }, out) {
         for (const warning of warnings) encoder.warning(warning, out);
         if (series.length === 1) encoder.series(series[0]!, out);
         else if (series.length > 1) encoder.batch(series, out);
+        if (stats !== undefined) encoder.stats(stats, out);
       },
     },
   };
