@@ -103,6 +103,11 @@ export class BlockWriter implements AsyncDisposable {
     await this.#index.addSeries(labels, metas);
   }
 
+  /** Samples of the series so far. */
+  get sampleCount(): number {
+    return this.#stats.numSamples;
+  }
+
   /** Completes the block and gives it its name. Returns what its `meta.json` says. */
   async finish(): Promise<BlockMeta> {
     assert(!this.#finished, 'a block is finished once');

@@ -118,7 +118,7 @@ export class IndexReader {
     let base = 0;
     for (let i = 0; i < series.length; i++) {
       const id = series[i]!;
-      const offset = this.#offsetOf(id);
+      const offset = this.offsetOf(id);
       let body: Uint8Array | undefined;
       if (offset - base < window.length) body = readSeriesBody(window, offset - base, base);
       if (body === undefined) {
@@ -137,15 +137,15 @@ export class IndexReader {
 
   /** As far as the wanted entries lie within one window, plus room for the last. */
   #windowBytes(series: Postings, from: number): number {
-    const start = this.#offsetOf(series[from]!);
+    const start = this.offsetOf(series[from]!);
     let last = from;
     while (
       last + 1 < series.length &&
-      this.#offsetOf(series[last + 1]!) - start < SERIES_WINDOW_BYTES
+      this.offsetOf(series[last + 1]!) - start < SERIES_WINDOW_BYTES
     ) {
       last++;
     }
-    return this.#offsetOf(series[last]!) - start + SERIES_SIZE_GUESS;
+    return this.offsetOf(series[last]!) - start + SERIES_SIZE_GUESS;
   }
 
   /** For an entry that is longer than its window; and for one that passes the end of the file. */
@@ -171,7 +171,8 @@ export class IndexReader {
     );
   }
 
-  #offsetOf(series: number): number {
+  /** Where the entry of a series begins in the file. */
+  offsetOf(series: number): number {
     return this.#version === 1 ? series : series * SERIES_ALIGNMENT;
   }
 }

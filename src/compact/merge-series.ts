@@ -1,0 +1,176 @@
+import { mergeReplicas } from '#/dedup/dedup.ts';
+import type { DedupAlgorithm } from '#/dedup/dedup.ts';
+import { CorruptionError } from '#/lib/errors.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { ChunkEncoding, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
+import type { TimedChunk } from '#/tsdb/chunk.ts';
+import { encodeSamples, SAMPLES_PER_CHUNK } from '#/tsdb/chunk-encoder.ts';
+import type { Interval } from '#/tsdb/tombstones.ts';
+
+/** The chunks that one block has of a series. */
+export interface SeriesPart {
+  /** In the order of the index, which is by time unless the block is damaged. */
+  readonly chunks: readonly TimedChunk[];
+  /** Ranges whose samples must go, in time order, apart from each other. */
+  readonly deleted: readonly Interval[];
+}
+
+interface PlacedChunk {
+  readonly chunk: TimedChunk;
+  readonly part: number;
+}
+
+/**
+ * Makes one sequence of chunks of what several blocks have of a series. Chunks that overlap no other
+ * stay as they are, byte for byte; those that do are decoded, their samples merged by `algorithm` (the
+ * blocks being the replicas) and encoded anew, 120 samples a chunk. A chunk that another block
+ * has too counts once. Deleted samples are left out.
+ * Rules: `compactChunkIterator` in storage/merge.go of Prometheus.
+ * @throws CorruptionError if a chunk is damaged, or downsampled chunks overlap.
+ */
+export function mergeSeries(
+  parts: readonly SeriesPart[],
+  algorithm: DedupAlgorithm,
+): readonly TimedChunk[] {
+  const only = parts[0];
+  if (parts.length === 1 && only !== undefined && only.deleted.length === 0 && inOrder(only)) {
+    return only.chunks;
+  }
+  const placed = parts.flatMap(({ chunks }, part) => chunks.map((chunk) => ({ chunk, part })));
+  placed.sort((a, b) => a.chunk.mint - b.chunk.mint || a.chunk.maxt - b.chunk.maxt);
+  const merged: TimedChunk[] = [];
+  for (let start = 0; start < placed.length;) {
+    let end = start + 1;
+    let { maxt } = placed[start]!.chunk;
+    while (end < placed.length && placed[end]!.chunk.mint <= maxt) {
+      maxt = Math.max(maxt, placed[end++]!.chunk.maxt);
+    }
+    appendRun(withoutCopies(placed, start, end), parts, algorithm, merged);
+    start = end;
+  }
+  return merged;
+}
+
+function inOrder({ chunks }: SeriesPart): boolean {
+  for (let i = 1; i < chunks.length; i++) {
+    if (chunks[i]!.mint <= chunks[i - 1]!.maxt) return false;
+  }
+  return true;
+}
+
+/** Chunks `[start, end)` but for those that repeat the one before them. */
+function withoutCopies(
+  placed: readonly PlacedChunk[],
+  start: number,
+  end: number,
+): readonly PlacedChunk[] {
+  const kept = [placed[start]!];
+  for (let i = start + 1; i < end; i++) {
+    if (!areEqual(placed[i]!.chunk, kept.at(-1)!.chunk)) kept.push(placed[i]!);
+  }
+  return kept;
+}
+
+function areEqual(a: TimedChunk, b: TimedChunk): boolean {
+  return (
+    a.mint === b.mint &&
+    a.maxt === b.maxt &&
+    a.encoding === b.encoding &&
+    Buffer.compare(a.data, b.data) === 0
+  );
+}
+
+/** Appends what is left of chunks that overlap, each with one before it. */
+function appendRun(
+  run: readonly PlacedChunk[],
+  parts: readonly SeriesPart[],
+  algorithm: DedupAlgorithm,
+  merged: TimedChunk[],
+): void {
+  const first = run[0]!;
+  if (run.length === 1) {
+    appendWithout(parts[first.part]!.deleted, first.chunk, merged);
+    return;
+  }
+  const aggregate = run.find(({ chunk }) => chunk.encoding === ChunkEncoding.Aggregate);
+  if (aggregate !== undefined) {
+    const { mint, maxt } = aggregate.chunk;
+    throw new CorruptionError(
+      `a downsampled chunk of [${mint}, ${maxt}] overlaps another: downsampled blocks cannot be merged vertically`,
+    );
+  }
+  const samples = new SampleBuffer(run.length * SAMPLES_PER_CHUNK);
+  // As upstream: the chunk that begins first comes last, which decides between equal timestamps.
+  const replicas = replicasOf(run, parts);
+  const inOrderOfMerging =
+    algorithm === 'chain' ? [...replicas.slice(1), replicas[0]!] : [...replicas];
+  mergeReplicas(algorithm, inOrderOfMerging, { isCounter: false }, samples);
+  const floatHistograms = run.some(({ chunk }) => isFloatHistogram(chunk.encoding));
+  merged.push(...encodeSamples(samples, floatHistograms ? { floatHistograms } : {}));
+}
+
+/** The chunk without the deleted ranges: as it is, encoded anew, or not at all. */
+function appendWithout(
+  deleted: readonly Interval[],
+  chunk: TimedChunk,
+  merged: TimedChunk[],
+): void {
+  const touching = deleted.filter(({ mint, maxt }) => mint <= chunk.maxt && maxt >= chunk.mint);
+  if (touching.length === 0) {
+    merged.push(chunk);
+    return;
+  }
+  const covers = touching.some(({ mint, maxt }) => mint <= chunk.mint && maxt >= chunk.maxt);
+  if (covers) return;
+  // A window of a downsampled chunk holds samples from before its time: it goes as a whole or not.
+  if (chunk.encoding === ChunkEncoding.Aggregate) {
+    merged.push(chunk);
+    return;
+  }
+  const samples = new SampleBuffer(2 * SAMPLES_PER_CHUNK);
+  decodeKept(chunk, touching, samples);
+  const floatHistograms = isFloatHistogram(chunk.encoding);
+  merged.push(
+    ...encodeSamples(samples, {
+      samplesPerChunk: 0xffff,
+      ...(floatHistograms ? { floatHistograms } : {}),
+    }),
+  );
+}
+
+/** The samples of each block, in the order in which the blocks' first chunks begin. */
+function replicasOf(
+  run: readonly PlacedChunk[],
+  parts: readonly SeriesPart[],
+): readonly SampleBuffer[] {
+  const lanes: { readonly part: number; maxt: number; readonly samples: SampleBuffer }[] = [];
+  for (const { chunk, part } of run) {
+    // A damaged block may have chunks that overlap among themselves; they go side by side.
+    let lane = lanes.find((one) => one.part === part && one.maxt < chunk.mint);
+    if (lane === undefined) {
+      lane = { part, maxt: chunk.maxt, samples: new SampleBuffer(4 * SAMPLES_PER_CHUNK) };
+      lanes.push(lane);
+    }
+    lane.maxt = chunk.maxt;
+    decodeKept(chunk, parts[part]!.deleted, lane.samples);
+  }
+  return lanes.map(({ samples }) => samples);
+}
+
+function decodeKept(chunk: TimedChunk, deleted: readonly Interval[], into: SampleBuffer): void {
+  let from = Number.NEGATIVE_INFINITY;
+  for (const { mint, maxt } of deleted) {
+    if (mint > chunk.maxt) break;
+    if (mint > from) decodeChunk(chunk, from, mint - 1, into);
+    from = Math.max(from, maxt + 1);
+  }
+  if (from <= chunk.maxt) decodeChunk(chunk, from, Number.POSITIVE_INFINITY, into);
+}
+
+function isFloatHistogram(encoding: number): boolean {
+  return (
+    isHistogramEncoding(encoding) &&
+    encoding !== ChunkEncoding.Histogram &&
+    encoding !== ChunkEncoding.HistogramSt
+  );
+}
