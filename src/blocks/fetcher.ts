@@ -175,7 +175,7 @@ export class BlockFetcher {
       ).inc();
       await this.#dropCached((name) => name === id);
     } else if (cached !== undefined) return cached.meta;
-    return (await this.#metaOnDisk(id)) ?? this.#metaInBucket(id, signal);
+    return (await this.#metaOnDisk(id)) ?? this.#metaInBucket(id, changed, signal);
   }
 
   async #metaOnDisk(id: string): Promise<BlockMeta | undefined> {
@@ -194,9 +194,9 @@ export class BlockFetcher {
     }
   }
 
-  async #metaInBucket(id: string, signal: AbortSignal): Promise<BlockMeta> {
+  async #metaInBucket(id: string, fresh: boolean, signal: AbortSignal): Promise<BlockMeta> {
     const { bucket, disk } = this.#options;
-    const bytes = await bucket.read(metaName(id), { signal });
+    const bytes = await bucket.read(metaName(id), { fresh, signal });
     const meta = parseRemoteMeta(new TextDecoder().decode(bytes), `${bucket.name}/${metaName(id)}`);
     if (this.#cacheDirectory !== undefined) {
       const directory = join(this.#cacheDirectory, id);

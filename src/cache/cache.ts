@@ -7,7 +7,7 @@ export interface ByteCache {
   getMany(keys: readonly string[], signal?: AbortSignal): Promise<(Uint8Array | undefined)[]>;
   /**
    * Keeps a copy of the value, if there is room, and gives it for `ttlMs` at most; without a time
-   * as long as the cache likes. Returns at once.
+   * as long as the cache likes, and with 0 not at all. Returns at once.
    */
   set(key: string, value: Uint8Array, ttlMs?: number): void;
 }

@@ -75,6 +75,7 @@ export class LruByteCache implements ByteCache {
 
   /** Copies the value: a view would keep the whole buffer of a coalesced read alive. */
   set(key: string, value: Uint8Array, ttlMs?: number): void {
+    if (ttlMs !== undefined && ttlMs <= 0) return;
     const stats = this.#statsOf(key);
     const size = entrySize(value, key);
     if (size > this.maxItemBytes) {

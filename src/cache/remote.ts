@@ -136,7 +136,8 @@ export class RemoteCache implements ByteCache, AsyncDisposable {
       this.#metrics.skipped('circuit-breaker');
     } else if (this.#queue.size >= setQueue || this.#queueBytes + value.length > MAX_QUEUE_BYTES) {
       this.#metrics.skipped('async-buffer-full');
-    } else if (!this.#queue.has(wireKey)) {
+    } else {
+      this.#queueBytes -= this.#queue.get(wireKey)?.frame.length ?? 0;
       const frame = sealValue(key, value, clock.now() + ttlMs);
       this.#queue.set(wireKey, { server, frame, ttlSeconds: Math.ceil(ttlMs / 1000) });
       this.#queueBytes += frame.length;

@@ -1,3 +1,5 @@
+import { cachingBucket } from '#/blocks/caching-bucket.ts';
+import type { CachingBucketConfig } from '#/blocks/caching-bucket-config.ts';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
 import {
   DeduplicateFilter,
@@ -7,6 +9,7 @@ import {
   timePartition,
 } from '#/blocks/filters.ts';
 import type { BlockFilter } from '#/blocks/filters.ts';
+import { showLru } from '#/cache/lru-metrics.ts';
 import { serveGrpc } from '#/grpc/server.ts';
 import type { GrpcServerOptions } from '#/grpc/server.ts';
 import { serveHttp } from '#/http/server.ts';
@@ -34,6 +37,11 @@ export interface StoreConfig {
   /** For index-headers and metas. */
   readonly dataDirectory: string;
   readonly indexCache: IndexCacheConfig;
+  /** What is kept of the bucket itself; nothing when absent. */
+  readonly cachingBucket?: CachingBucketConfig & {
+    /** Tells this bucket from others whose entries are in the same cache. */
+    readonly identity: string;
+  };
   readonly headerCacheBytes: number;
   readonly limits: RequestLimits;
   /** Series calls that run at once; 0 for no bound. */
@@ -65,7 +73,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
   const { clock, disk, log, metrics, probe, signal } = runtime;
   await using open = new AsyncDisposableStack();
   open.use(await serveHttp({ ...config.http, routes: [] }, runtime));
-  const bucket = open.use(await config.openBucket(runtime));
+  const bucket = await openCachedBucket(config, open, runtime);
   const viewer = new BlockFetcher({
     bucket,
     listing: config.sync.listing,
@@ -113,6 +121,21 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
       log.warn('cannot look into the bucket; serving what is known', { err: thrown });
     }
   });
+}
+
+async function openCachedBucket(
+  { openBucket, cachingBucket: caching }: StoreConfig,
+  open: AsyncDisposableStack,
+  runtime: Runtime,
+): Promise<Bucket> {
+  const bucket = open.use(await openBucket(runtime));
+  if (caching === undefined) return bucket;
+  const { backend, settings, identity } = caching;
+  const purpose = { name: 'caching-bucket', ttlMs: settings.subrangeTtlMs };
+  const cache = open.use(await openCache(backend, purpose, runtime));
+  if (cache.lru !== undefined) showLru(purpose.name, cache.lru, runtime.metrics);
+  const { clock, metrics } = runtime;
+  return cachingBucket({ bucket, cache: cache.bytes, identity, settings, clock, metrics });
 }
 
 async function openIndexCache(

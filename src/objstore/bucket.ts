@@ -58,6 +58,8 @@ export interface ReadOptions extends OperationOptions {
   readonly offset?: number;
   /** Number of bytes; to the end when absent. Shorter only at the end of the object. */
   readonly length?: number;
+  /** Past every cache: what was read before is known to be old or wrong. Default false. */
+  readonly fresh?: boolean;
 }
 
 export interface UploadOptions extends OperationOptions {

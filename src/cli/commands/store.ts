@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+import { parseCachingBucketConfig } from '#/blocks/caching-bucket-config.ts';
 import { runStore } from '#/components/store.ts';
 import type { StoreConfig } from '#/components/store.ts';
 import { BadInputError } from '#/lib/errors.ts';
@@ -14,7 +16,7 @@ import {
 } from '../common-flags.ts';
 import { readConfig } from '../config-text.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
-import type { FlagValues } from '../flags.ts';
+import type { ConfigSource, FlagValues } from '../flags.ts';
 import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
 
 export const storeFlags = {
@@ -33,6 +35,10 @@ export const storeFlags = {
   }),
   ...configFlags('index-cache.config', {
     help: 'Where postings and series of blocks are kept: IN-MEMORY, MEMCACHED or REDIS.',
+  }),
+  ...configFlags('store.caching-bucket.config', {
+    help: 'Where chunks, metas and listings of the bucket are kept: IN-MEMORY, MEMCACHED or REDIS.',
+    hidden: true,
   }),
   'store.index-header-cache-size': flag.bytes({
     help: 'Memory for opened index-headers; those used longest ago are let go.',
@@ -87,8 +93,6 @@ export const storeFlags = {
 /** Flags of Thanos's store gateway that come later. */
 export const plannedStoreFlags = [
   ...plannedServerFlags,
-  'store.caching-bucket.config',
-  'store.caching-bucket.config-file',
   'chunk-pool-size',
   'cache-index-header',
   'store.grpc.touched-series-limit',
@@ -124,6 +128,22 @@ function indexCacheOf(values: FlagValues<typeof storeFlags>): IndexCacheConfig {
   return parseIndexCacheConfig(name, text);
 }
 
+/** Caches are shared by those whose bucket is configured in the same words. */
+function cachingBucketOf(
+  values: FlagValues<typeof storeFlags>,
+  bucket: ConfigSource,
+): Pick<StoreConfig, 'cachingBucket'> {
+  const source = configSource(
+    values['store.caching-bucket.config'],
+    values['store.caching-bucket.config-file'],
+  );
+  if (source === undefined) return {};
+  const { source: name, text } = readConfig(source);
+  const words = readConfig(bucket, 'expand').text.trim();
+  const identity = hash('sha256', words, 'base64url').slice(0, 16);
+  return { cachingBucket: { ...parseCachingBucketConfig(name, text), identity } };
+}
+
 export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig {
   const source = configSource(values['objstore.config'], values['objstore.config-file']);
   if (source === undefined) {
@@ -138,6 +158,7 @@ export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig 
     openBucket: bucketOf(source, values),
     dataDirectory: values['data-dir'],
     indexCache: indexCacheOf(values),
+    ...cachingBucketOf(values, source),
     headerCacheBytes: values['store.index-header-cache-size'],
     limits: {
       series: values['store.limits.request-series'],

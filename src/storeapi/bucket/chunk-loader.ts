@@ -47,6 +47,21 @@ interface Wanted {
   readonly end: number;
 }
 
+/** What one read of a segment is about. */
+interface Taking {
+  readonly read: CoalescedRead;
+  readonly reading: BlockReading;
+  readonly found: (wanted: Wanted, record: ChunkRecord) => void;
+  /** Opens messages. */
+  readonly where: string;
+  readonly fresh: boolean;
+}
+
+interface Damaged {
+  readonly one: Wanted;
+  readonly thrown: CorruptionError;
+}
+
 /** What the StoreAPI carries for a chunk of the index: nearly always one. */
 type Loaded = AggregateChunk | readonly AggregateChunk[];
 
@@ -119,7 +134,10 @@ export class ChunkLoader {
     return sorted ? wanted : wanted.sort((a, b) => a.segment - b.segment || a.start - b.start);
   }
 
-  /** Hands every chunk of one read to `found`; what is wrong with one of them is a loss of that one. */
+  /**
+   * Hands every chunk of one read to `found`. What is damaged is read once more, past every cache,
+   * since the damage may have happened on the way; if it still is, it is a loss of that chunk.
+   */
   async #read(
     read: CoalescedRead,
     wanted: readonly Wanted[],
@@ -128,13 +146,29 @@ export class ChunkLoader {
   ): Promise<void> {
     const { segment } = wanted[0]!;
     const where = `block ${this.#source.meta.ulid}: chunks/${segmentFileName(segment)}: chunk`;
-    const bytes = await this.#bytes(segment, read.start, read.end, reading);
+    const parts = { read, reading, found, where };
+    const damaged = await this.#take(wanted, { ...parts, fresh: false });
+    if (damaged.length === 0) return;
+    const again = damaged.map(({ one }) => one);
+    for (const { one, thrown } of await this.#take(again, { ...parts, fresh: true })) {
+      reading.losses.add(inPlace(thrown, `${where} at offset ${one.start}`));
+    }
+  }
+
+  /** Hands the chunks over, and returns those that are damaged. */
+  async #take(
+    wanted: readonly Wanted[],
+    { read, reading, found, where, fresh }: Taking,
+  ): Promise<Damaged[]> {
+    const { segment } = wanted[0]!;
+    const bytes = await this.#bytes(segment, read.start, read.end, fresh, reading);
+    const damaged: Damaged[] = [];
     const take = (one: Wanted, from: Uint8Array, base: number) => {
-      const { start } = one;
       try {
-        found(one, this.#learn(readChunkRecord(from, start - base, where, base)));
+        found(one, this.#learn(readChunkRecord(from, one.start - base, where, base)));
       } catch (thrown) {
-        reading.losses.add(inPlace(thrown, `${where} at offset ${start}`));
+        if (!(thrown instanceof CorruptionError)) throw thrown;
+        damaged.push({ one, thrown });
       }
     };
     const cut: Wanted[] = [];
@@ -147,8 +181,9 @@ export class ChunkLoader {
     for (const one of cut) {
       const size = recordSize(bytes, one.start - read.start)!;
       const end = one.start + Math.min(size, MAX_CHUNK_BYTES);
-      take(one, await this.#bytes(segment, one.start, end, reading), one.start);
+      take(one, await this.#bytes(segment, one.start, end, fresh, reading), one.start);
     }
+    return damaged;
   }
 
   /** The first chunk replaces what was taken for granted; later ones lift it where they are longer. */
@@ -164,6 +199,7 @@ export class ChunkLoader {
     segment: number,
     start: number,
     end: number,
+    fresh: boolean,
     { limiter, signal, tally }: BlockReading,
   ): Promise<Uint8Array> {
     const { bucket, meta } = this.#source;
@@ -171,6 +207,7 @@ export class ChunkLoader {
     const bytes = await bucket.read(name, {
       offset: start,
       length: end - start,
+      fresh,
       reason: 'chunks',
       tally,
       signal,
