@@ -46,6 +46,10 @@ export const objstoreFlags = {
   ...configFlags('objstore.request-prices', {
     help: 'What requests to the bucket cost, for the estimate in the metrics; list prices when absent.',
   }),
+  'objstore.max-qps': flag.integer({
+    help: 'Requests a second to the bucket at most, with retries; 0 for no bound. A directory has none.',
+    default: '0',
+  }),
 };
 
 export const shipperFlags = {

@@ -1,16 +1,13 @@
 import type { Readable } from 'node:stream';
 import type * as Sdk from '@azure/storage-blob';
-import type { Clock } from '#/lib/clock.ts';
-import type { Disk } from '#/lib/disk.ts';
-import type { Random } from '#/lib/random.ts';
-import type { Log } from '#/telemetry/logger.ts';
 import { createClient } from './azure/client.ts';
 import type { AzureClient } from './azure/client.ts';
 import type { AzureConfig } from './azure/config.ts';
 import { azureWords, isDenied, isMissingContainer } from './azure/failures.ts';
 import { BlockUpload, conditionsOf } from './azure/parts.ts';
 import type { Bucket, ObjectAttributes } from './bucket.ts';
-import { bodyPieces } from './remote/body.ts';
+import { md5Checksum } from './remote/checksum.ts';
+import type { RemoteEffects } from './remote/effects.ts';
 import { RemoteBucket } from './remote/remote-bucket.ts';
 import type {
   Body,
@@ -23,37 +20,27 @@ import type {
   Span,
 } from './remote/service.ts';
 
-export interface AzureEffects {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  readonly log?: Log;
-  /** Proxy variables. Credentials come from the process's own environment, through the SDK. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
 const BLOCK_BYTES = 8 * 1024 * 1024;
-const DEFAULT_ATTEMPTS = 10;
 
 /** @throws BadInputError if a file cannot be read or a key or connection string is malformed. */
-export async function openAzureBucket(config: AzureConfig, effects: AzureEffects): Promise<Bucket> {
-  const { log, clock, random } = effects;
-  if (config.msi_resource !== '') log?.warn('msi_resource has no effect; remove it');
+export async function openAzureBucket(
+  config: AzureConfig,
+  effects: RemoteEffects,
+): Promise<Bucket> {
+  if (config.msi_resource !== '') effects.log.warn('msi_resource has no effect; remove it');
   const { max_retries, pipeline_config: pipeline, reader_config } = config;
   const retries = pipeline.max_tries === 0 ? max_retries : pipeline.max_tries;
   const reads =
     reader_config.max_retry_requests === 0 ? max_retries : reader_config.max_retry_requests;
   const service = new AzureService(config, await createClient(config, effects), effects);
-  return new RemoteBucket(service, {
-    clock,
-    random,
-    ...(log === undefined ? {} : { log }),
-    maxAttempts: retries === 0 ? DEFAULT_ATTEMPTS : retries + 1,
+  const options = {
+    maxAttempts: retries === 0 ? undefined : retries + 1,
     ...(reads === 0 ? {} : { maxReadAttempts: reads + 1 }),
     ...(pipeline.retry_delay === 0 ? {} : { firstWaitMs: pipeline.retry_delay }),
     ...(pipeline.max_retry_delay === 0 ? {} : { longestWaitMs: pipeline.max_retry_delay }),
     answerMs: answerMs(config),
-  });
+  };
+  return new RemoteBucket(service, options, effects);
 }
 
 function answerMs({ pipeline_config: { try_timeout }, http_config }: AzureConfig): number {
@@ -63,6 +50,7 @@ function answerMs({ pipeline_config: { try_timeout }, http_config }: AzureConfig
 /** Blobs of a container of Azure Storage. A blob's version is its entity tag. */
 class AzureService implements ObjectService {
   readonly name: string;
+  readonly label: string;
   readonly words: ServiceWords;
   readonly partBytes = BLOCK_BYTES;
   readonly maxParts = 50_000;
@@ -70,7 +58,7 @@ class AzureService implements ObjectService {
   readonly #config: AzureConfig;
   readonly #client: AzureClient;
   readonly #container: Sdk.ContainerClient;
-  readonly #effects: Pick<AzureEffects, 'random' | 'log'>;
+  readonly #effects: Pick<RemoteEffects, 'random' | 'log'>;
 
   /** Whether the container was there once. */
   #known = false;
@@ -78,10 +66,11 @@ class AzureService implements ObjectService {
   constructor(
     config: AzureConfig,
     client: AzureClient,
-    effects: Pick<AzureEffects, 'random' | 'log'>,
+    effects: Pick<RemoteEffects, 'random' | 'log'>,
   ) {
     const { storage_account: account, container } = config;
     this.name = `azure://${account}/${container}`;
+    this.label = container;
     this.#config = config;
     this.#client = client;
     this.#container = client.container;
@@ -110,6 +99,7 @@ class AzureService implements ObjectService {
   }
 
   get(name: string, { start, end, version }: Span, abortSignal: AbortSignal): Promise<Body> {
+    const whole = start === 0 && end === undefined;
     const count = end === undefined ? undefined : end - start;
     const conditions = version === undefined ? {} : { ifMatch: version };
     return this.#inContainer(abortSignal, async () => {
@@ -119,10 +109,14 @@ class AzureService implements ObjectService {
         conditions,
         maxRetryRequests: 0,
       });
-      const body = answer.readableStreamBody as Readable;
+      const { contentMD5: md5 } = answer;
       return {
         version: answer.etag ?? '',
-        pieces: bodyPieces(body, answer.contentLength, answerMs(this.#config), abortSignal),
+        stream: answer.readableStreamBody as Readable,
+        sizeBytes: answer.contentLength,
+        range: answer.contentRange,
+        checksum:
+          whole && md5 ? md5Checksum(Buffer.from(md5).toString('base64'), 'base64') : undefined,
       };
     });
   }
@@ -191,7 +185,7 @@ class AzureService implements ObjectService {
       if (!isMissing || !mayCreate) throw thrown;
     }
     const { succeeded } = await this.#container.createIfNotExists({ abortSignal });
-    if (succeeded) this.#effects.log?.info('created the container', { container: this.name });
+    if (succeeded) this.#effects.log.info('created the container', { container: this.name });
   }
 }
 

@@ -3,35 +3,25 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
-import { UnavailableError } from '#/lib/errors.ts';
 import { systemRandom } from '#/lib/random.ts';
 import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
 import { ConditionError } from './bucket.ts';
 import type { Bucket } from './bucket.ts';
 import { openBucket } from './open.ts';
-import { bucketSuite, gather, names, patterned } from './testing/bucket-suite.ts';
+import { bucketSuite, names, patterned } from './testing/bucket-suite.ts';
+import { ImpatientClock } from './testing/impatient-clock.ts';
+import { failsWith, remoteSuite, streamOf } from './testing/remote-suite.ts';
 import { GcsServer } from './testing/gcs-server.ts';
 import type { Misbehaviour, SeenRequest } from './testing/s3-server.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (from: Uint8Array) => new TextDecoder().decode(from);
 const MIB = 1024 * 1024;
-const HANG_MS = 150;
 
 let server: GcsServer;
-/** Waits between attempts pass at once; deadlines of attempts are real. */
-const waits: number[] = [];
-const clock = {
-  now: () => systemClock.now(),
-  sleep: (ms: number, signal?: AbortSignal) => {
-    if (ms > 10_000 || ms === HANG_MS) return systemClock.sleep(ms, signal);
-    waits.push(ms);
-    return systemClock.sleep(0, signal);
-  },
-};
+const clock = new ImpatientClock();
 
 function open(config: Readonly<Record<string, unknown>> = {}, url = server.url): Promise<Bucket> {
   return openBucket(
@@ -56,7 +46,7 @@ before(async () => {
 after(() => server[Symbol.asyncDispose]());
 afterEach(() => {
   server.clear();
-  waits.length = 0;
+  clock.waits.length = 0;
 });
 
 bucketSuite('GCS bucket', {
@@ -142,146 +132,41 @@ describe('GCS uploads in parts', () => {
   });
 });
 
-describe('GCS under faults', () => {
-  test('retries 429, 503, 500, rate limits and lost connections', async () => {
-    await using bucket = await open();
-    await bucket.upload('x', bytes('content'));
-    const faults: Misbehaviour[] = [
-      { kind: 'status', status: 429, code: 'rateLimitExceeded' },
-      { kind: 'status', status: 403, code: 'userRateLimitExceeded' },
-      { kind: 'status', status: 503, code: 'backendError' },
-      { kind: 'status', status: 500 },
-      { kind: 'reset' },
-    ];
-    for (const fault of faults) {
-      waits.length = 0;
-      first(5, fault);
-      assert.equal(text(await bucket.read('x')), 'content');
-      assert.equal(waits.length, 5);
-      for (const [i, wait] of waits.entries()) {
-        assert.ok(wait >= 100 * 2 ** i && wait <= 200 * 2 ** i, `wait ${i}: ${wait}`);
-      }
-      first(2, fault);
-      await bucket.upload('y', bytes('y'));
-      first(2, fault);
-      assert.equal((await bucket.attributes('y'))?.sizeBytes, 1);
-      first(2, fault);
-      assert.deepEqual(await names(bucket, ''), ['x', 'y']);
-      first(2, fault);
-      await bucket.remove('y');
-    }
-  });
-
-  test('gives up after the configured attempts, does as Retry-After says', async () => {
-    await using bucket = await open({ max_retries: 3 });
-    first(99, { kind: 'status', status: 503, code: 'backendError', retryAfter: 4 });
-    await assert.rejects(bucket.read('x'), (thrown: Error) => {
-      assert.ok(thrown instanceof UnavailableError);
-      assert.match(
-        thrown.message,
-        /^cannot read "x": http:\/\/127\.0\.0\.1:\d+ answered 503 backendError: .* \(3 attempts\)$/,
-      );
-      return true;
-    });
-    assert.deepEqual(waits, [4000, 4000]);
-    await using once = await open({ max_retries: 1 });
-    await assert.rejects(once.read('x'), /answered 503/);
-    assert.equal(server.requests.length, 4);
-  });
-
-  test('goes on where a broken answer ended, on the same generation', async () => {
-    await using bucket = await open();
-    const big = patterned(3 * MIB);
-    await bucket.upload('big', big);
-    server.requests.length = 0;
-    first(2, { kind: 'truncate', bytes: MIB, close: true });
-    assert.ok(Buffer.from(big).equals(await gather(bucket.readStream('big'))));
-    const [, second] = server.requests;
-    assert.match(second?.headers.range ?? '', /^bytes=[1-9]\d*-$/);
-    assert.match(second?.query.get('ifGenerationMatch') ?? '', /^\d+$/);
-
-    first(1, { kind: 'truncate', bytes: MIB, close: true });
-    const stream = bucket.readStream('big')[Symbol.asyncIterator]();
-    await stream.next();
-    await bucket.upload('big', bytes('other'));
-    await assert.rejects(async () => {
-      while ((await stream.next()).done !== true);
-    }, /was replaced while it was read; read it again/);
-  });
-
-  test('gives up on a server that hangs before or within an answer', async () => {
-    const http_config = { response_header_timeout: `${HANG_MS}ms` };
-    await using bucket = await open({ max_retries: 2, http_config });
-    await bucket.upload('big', patterned(3 * MIB));
-    first(1, { kind: 'hang' });
-    assert.equal((await bucket.read('big')).length, 3 * MIB);
-    first(1, { kind: 'truncate', bytes: MIB, close: false });
-    assert.equal((await bucket.read('big')).length, 3 * MIB);
-    first(99, { kind: 'hang' });
-    await assert.rejects(
-      bucket.read('big'),
-      /TimeoutError: no answer within 150 ms \(2 attempts\)$/,
-    );
-  });
-
-  test('stops at once when told to, also while it hangs', async () => {
-    await using bucket = await open();
-    first(99, { kind: 'hang' });
-    const stop = new AbortController();
-    const read = bucket.read('x', { signal: stop.signal });
-    setTimeout(() => stop.abort(new Error('enough')), 20);
-    await assert.rejects(read, /enough/);
-  });
-
-  test('knows its own conditional write after a lost answer', async () => {
-    await using bucket = await open();
-    first(1, { kind: 'lose-reply' });
-    await bucket.upload('lease', bytes('mine'), { ifAbsent: true });
-    const yours = bucket.upload('lease', bytes('yours'), { ifAbsent: true });
-    await assert.rejects(yours, ConditionError);
-    const version = (await bucket.attributes('lease'))!.version;
-    first(1, { kind: 'lose-reply' });
-    await bucket.upload('lease', bytes('renewed'), { ifMatch: version });
-    first(1, { kind: 'reset' });
-    const late = bucket.upload('lease', bytes('late'), { ifMatch: version });
-    await assert.rejects(late, ConditionError);
-    assert.equal(text(await bucket.read('lease')), 'renewed');
-  });
+remoteSuite('GCS', {
+  open: (config) => open(config),
+  attempts: (count) => ({ max_retries: count }),
+  server: () => ({
+    fail: first,
+    requests: () => server.requests,
+    forget: () => (server.requests.length = 0),
+  }),
+  clock,
+  throttles: [
+    { kind: 'status', status: 429, code: 'rateLimitExceeded' },
+    { kind: 'status', status: 403, code: 'userRateLimitExceeded' },
+  ],
 });
 
 describe('GCS says what to check', () => {
-  const failing = async (bucket: Bucket, message: RegExp) => {
-    for (const work of [
-      () => bucket.read('x'),
-      () => bucket.attributes('x'),
-      () => bucket.upload('x', bytes('x')),
-      () => names(bucket, ''),
-    ]) {
-      await assert.rejects(work(), (thrown: Error) => {
-        assert.ok(thrown instanceof UnavailableError, String(thrown));
-        assert.match(thrown.message, message);
-        return true;
-      });
-    }
-    await bucket[Symbol.asyncDispose]();
-  };
-
   test('when the bucket is missing', async () => {
     const message = /bucket "nowhere" does not exist at http:\/\/127\.0\.0\.1:\d+; check bucket/;
-    await failing(await open({ bucket: 'nowhere' }), message);
+    await failsWith(await open({ bucket: 'nowhere' }), message);
   });
 
   test('when the credentials are wrong or have no rights', async () => {
     server.token = 'secret';
-    await failing(await open(), /does not accept the credentials: .*; check service_account or/);
+    await failsWith(await open(), /does not accept the credentials: .*; check service_account or/);
     first(99, { kind: 'status', status: 403, code: 'forbidden' });
-    await failing(await open(), /access to bucket "bucket" is denied: .*; check the rights of/);
+    await failsWith(await open(), /access to bucket "bucket" is denied: .*; check the rights of/);
   });
 
   test('when there are no credentials', async () => {
     const account = { type: 'service_account', client_email: 'a@b', private_key: 'no key' };
     const bucket = await open({ service_account: JSON.stringify(account) });
-    await failing(bucket, /no credentials for http:.*; check service_account, GOOGLE_APPLICATION_/);
+    await failsWith(
+      bucket,
+      /no credentials for http:.*; check service_account, GOOGLE_APPLICATION_/,
+    );
   });
 
   test('when nothing listens there', async () => {
@@ -289,7 +174,7 @@ describe('GCS says what to check', () => {
     const { url } = gone;
     await gone[Symbol.asyncDispose]();
     const bucket = await open({ max_retries: 1 }, url);
-    await failing(bucket, /nothing listens at http:\/\/127\.0\.0\.1:\d+$/);
+    await failsWith(bucket, /nothing listens at http:\/\/127\.0\.0\.1:\d+$/);
   });
 });
 
@@ -316,10 +201,3 @@ test('GCS gets a token with the configured account, and shows it', async () => {
     await rm(directory, { recursive: true });
   }
 });
-
-async function* streamOf(whole: Uint8Array, pieceBytes: number): AsyncGenerator<Uint8Array> {
-  for (let start = 0; start < whole.length; start += pieceBytes) {
-    yield whole.subarray(start, start + pieceBytes);
-    await Promise.resolve();
-  }
-}

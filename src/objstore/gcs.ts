@@ -1,16 +1,14 @@
-import type { Clock } from '#/lib/clock.ts';
 import { crc32c } from '#/lib/crc32c.ts';
-import type { Disk } from '#/lib/disk.ts';
 import { UnavailableError } from '#/lib/errors.ts';
-import type { Random } from '#/lib/random.ts';
-import type { Log } from '#/telemetry/logger.ts';
 import type { Bucket, ObjectAttributes } from './bucket.ts';
 import type { GcsConfig } from './gcs/config.ts';
 import { gcsWords, isMissingBucket } from './gcs/failures.ts';
 import { ResumableUpload } from './gcs/parts.ts';
 import { openTransport, readText } from './gcs/transport.ts';
 import type { GcsRequest, GcsTransport } from './gcs/transport.ts';
-import { bodyPieces } from './remote/body.ts';
+import { crc32cChecksum, crc32cText } from './remote/checksum.ts';
+import type { Checksum } from './remote/checksum.ts';
+import type { RemoteEffects } from './remote/effects.ts';
 import { RemoteBucket, roundUp } from './remote/remote-bucket.ts';
 import type {
   Body,
@@ -23,30 +21,17 @@ import type {
   Span,
 } from './remote/service.ts';
 
-export interface GcsEffects {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  readonly log?: Log;
-  /** Proxy variables, and `STORAGE_EMULATOR_HOST` as Google's own libraries take it. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
 const DEFAULT_CHUNK_BYTES = 16 * 1024 * 1024;
-const DEFAULT_ATTEMPTS = 10;
 
 /** @throws BadInputError if a file that the configuration names cannot be read. */
-export async function openGcsBucket(config: GcsConfig, effects: GcsEffects): Promise<Bucket> {
-  const { log, clock, random } = effects;
-  if (config.use_grpc) log?.warn('use_grpc has no effect: requests to GCS go over HTTP');
+export async function openGcsBucket(config: GcsConfig, effects: RemoteEffects): Promise<Bucket> {
+  if (config.use_grpc) effects.log.warn('use_grpc has no effect: requests to GCS go over HTTP');
   const service = new GcsService(config, await openTransport(config, effects));
-  return new RemoteBucket(service, {
-    clock,
-    random,
-    ...(log === undefined ? {} : { log }),
-    maxAttempts: config.max_retries === 0 ? DEFAULT_ATTEMPTS : config.max_retries,
+  const options = {
+    maxAttempts: config.max_retries === 0 ? undefined : config.max_retries,
     answerMs: config.http_config.response_header_timeout,
-  });
+  };
+  return new RemoteBucket(service, options, effects);
 }
 
 /** What the JSON API says about an object. Numbers of 64 bits come as texts. */
@@ -69,6 +54,7 @@ interface Listing {
  */
 class GcsService implements ObjectService {
   readonly name: string;
+  readonly label: string;
   readonly words: ServiceWords;
   readonly partBytes: number;
   /** An object has at most 5 TiB. */
@@ -77,19 +63,18 @@ class GcsService implements ObjectService {
   readonly #transport: GcsTransport;
   readonly #objects: string;
   readonly #uploads: string;
-  readonly #idleMs: number;
   /** Whether anything has ever been found in the bucket, so that it exists. */
   #known = false;
 
   constructor(config: GcsConfig, transport: GcsTransport) {
     const { bucket, chunk_size_bytes } = config;
     this.name = `gs://${bucket}`;
+    this.label = bucket;
     this.words = gcsWords(bucket, transport.endpoint);
     this.partBytes = roundUp(chunk_size_bytes === 0 ? DEFAULT_CHUNK_BYTES : chunk_size_bytes);
     this.#transport = transport;
     this.#objects = `/storage/v1/b/${encodeURIComponent(bucket)}/o`;
     this.#uploads = `/upload${this.#objects}`;
-    this.#idleMs = config.http_config.response_header_timeout;
   }
 
   async listPage({ prefix, recursive, token }: PageRequest, signal: AbortSignal): Promise<Page> {
@@ -130,21 +115,13 @@ class GcsService implements ObjectService {
         signal,
       ),
     );
-    if (!whole && response.statusCode !== 206 && start > 0) {
-      response.destroy();
-      throw new UnavailableError(
-        `${this.#transport.endpoint} ignores ranges: it sent the whole of "${name}"; check that no proxy drops the Range header`,
-      );
-    }
-    const length = response.headers['content-length'];
+    const { 'content-length': size, 'content-range': range, ...headers } = response.headers;
     return {
-      version: headerText(response.headers['x-goog-generation']),
-      pieces: bodyPieces(
-        response,
-        length === undefined ? undefined : Number(length),
-        this.#idleMs,
-        signal,
-      ),
+      version: headerText(headers['x-goog-generation']),
+      stream: response,
+      sizeBytes: size === undefined ? undefined : Number(size),
+      range,
+      checksum: whole ? checksumOf(headerText(headers['x-goog-hash'])) : undefined,
     };
   }
 
@@ -162,9 +139,7 @@ class GcsService implements ObjectService {
 
   /** The checksum goes along: bytes that were damaged on the way are refused. */
   async put(name: string, bytes: Uint8Array, condition: Condition, signal: AbortSignal) {
-    const checksum = Buffer.alloc(4);
-    checksum.writeUInt32BE(crc32c(bytes));
-    const metadata = JSON.stringify({ name, crc32c: checksum.toString('base64') });
+    const metadata = JSON.stringify({ name, crc32c: crc32cText(crc32c(bytes)) });
     const boundary = boundaryFor(bytes);
     const head =
       `--${boundary}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n${metadata}\r\n` +
@@ -263,4 +238,10 @@ function boundaryFor(bytes: Uint8Array): string {
 
 function headerText(value: string | string[] | undefined): string {
   return typeof value === 'string' ? value : (value?.[0] ?? '');
+}
+
+/** Of `crc32c=AAAAAA==,md5=…`. */
+function checksumOf(header: string): Checksum | undefined {
+  const crc = /(?:^|,)\s*crc32c=([^,]+)/.exec(header)?.[1];
+  return crc === undefined ? undefined : crc32cChecksum(crc);
 }

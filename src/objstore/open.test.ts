@@ -74,7 +74,14 @@ describe('openBucket()', () => {
         `${S3}  sse_config: {type: SSE-C}`,
         '"config.sse_config.encryption_key" is missing; SSE-C needs the file of the key',
       ],
-      [`${S3}hedging_config: {enabled: true}`, '"hedging_config" is not supported by this version'],
+      [
+        `${S3}hedging_config: {enabled: true, up_to: 1}`,
+        '"hedging_config.up_to" is 1; want a whole number from 2, the copies of a read with the first',
+      ],
+      [
+        `${S3}hedging_config: {enabled: true, quantile: 95}`,
+        '"hedging_config.quantile" is 95; want a number between 0 and 1, such as 0.95',
+      ],
     ];
     wrong.push(
       ['type: AZURE', '"config.storage_account" is missing; want the name of the storage account'],

@@ -14,6 +14,8 @@ import { openGcsBucket } from './gcs.ts';
 import { gcsSchema, problemOfGcs } from './gcs/config.ts';
 import { meteredBucket } from './metered.ts';
 import { prefixedBucket } from './prefixed.ts';
+import type { RemoteEffects } from './remote/effects.ts';
+import type { HedgingConfig } from './remote/hedging.ts';
 import { listPrices } from './request-prices.ts';
 import type { RequestPrices } from './request-prices.ts';
 import { openS3Bucket } from './s3.ts';
@@ -36,6 +38,8 @@ export interface ObjstoreEffects {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** What requests cost; list prices of the provider when absent. */
   readonly prices?: RequestPrices;
+  /** Requests a second at most, for providers over a network; 0 for no bound. Default 0. */
+  readonly maxQps?: number;
 }
 
 const PROVIDERS = ['FILESYSTEM', 'S3', 'GCS', 'AZURE'] as const;
@@ -75,16 +79,34 @@ export async function openBucket(
   effects: ObjstoreEffects,
 ): Promise<Bucket> {
   const { type, prefix, hedging_config } = parseYaml(source, text, anyProvider);
-  if (hedging_config.enabled) {
-    throw new BadInputError(`${source}: "hedging_config" is not supported by this version`);
-  }
-  const { bucket, label, pricesOf } = await openProvider(source, type, text, effects);
+  const { environment = {}, maxQps = 0 } = effects;
+  const hedging = hedgingOf(source, hedging_config);
+  const all = { ...effects, environment, maxQps, hedging };
+  const { bucket, label, pricesOf } = await openProvider(source, type, text, all);
   const metering = {
     label,
     prices: effects.prices ?? listPrices(pricesOf),
     requestPerOperation: bucket instanceof FilesystemBucket,
   };
   return prefixedBucket(meteredBucket(bucket, metering, effects), prefix);
+}
+
+function hedgingOf(
+  source: string,
+  { enabled, up_to, quantile }: v.InferOutput<typeof common.hedging_config>,
+): HedgingConfig | undefined {
+  if (!enabled) return undefined;
+  if (up_to < 2 || !Number.isInteger(up_to)) {
+    throw new BadInputError(
+      `${source}: "hedging_config.up_to" is ${up_to}; want a whole number from 2, the copies of a read with the first`,
+    );
+  }
+  if (quantile <= 0 || quantile >= 1) {
+    throw new BadInputError(
+      `${source}: "hedging_config.quantile" is ${quantile}; want a number between 0 and 1, such as 0.95`,
+    );
+  }
+  return { upTo: up_to, quantile };
 }
 
 interface Opened {
@@ -99,9 +121,8 @@ async function openProvider(
   source: string,
   type: string,
   text: string,
-  effects: ObjstoreEffects,
+  effects: RemoteEffects,
 ): Promise<Opened> {
-  const { environment = {} } = effects;
   const provider = PROVIDERS.find((name) => name === type.toUpperCase());
   switch (provider) {
     case 'FILESYSTEM': {
@@ -117,7 +138,7 @@ async function openProvider(
     case 'S3': {
       const { config } = parseYaml(source, text, s3);
       return named(source, problemOfS3(config), async () => ({
-        bucket: await openS3Bucket(config, { ...effects, environment }),
+        bucket: await openS3Bucket(config, effects),
         label: config.bucket,
         pricesOf: isAws(config) ? 'S3' : 'unknown',
       }));
@@ -125,7 +146,7 @@ async function openProvider(
     case 'GCS': {
       const { config } = parseYaml(source, text, gcs);
       return named(source, problemOfGcs(config), async () => ({
-        bucket: await openGcsBucket(config, { ...effects, environment }),
+        bucket: await openGcsBucket(config, effects),
         label: config.bucket,
         pricesOf: 'GCS',
       }));
@@ -133,7 +154,7 @@ async function openProvider(
     case 'AZURE': {
       const { config } = parseYaml(source, text, azure);
       return named(source, problemOfAzure(config), async () => ({
-        bucket: await openAzureBucket(config, { ...effects, environment }),
+        bucket: await openAzureBucket(config, effects),
         label: config.container,
         pricesOf: 'AZURE',
       }));

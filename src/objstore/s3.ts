@@ -1,12 +1,10 @@
 import type { Readable } from 'node:stream';
 import type * as Sdk from '@aws-sdk/client-s3';
-import type { Clock } from '#/lib/clock.ts';
-import type { Disk } from '#/lib/disk.ts';
 import { UnavailableError } from '#/lib/errors.ts';
-import type { Random } from '#/lib/random.ts';
-import type { Log } from '#/telemetry/logger.ts';
 import type { Bucket, ObjectAttributes } from './bucket.ts';
-import { bodyPieces } from './remote/body.ts';
+import { md5Checksum } from './remote/checksum.ts';
+import type { Checksum } from './remote/checksum.ts';
+import type { RemoteEffects } from './remote/effects.ts';
 import { RemoteBucket } from './remote/remote-bucket.ts';
 import type {
   Body,
@@ -27,32 +25,19 @@ import type { ObjectHeaders } from './s3/headers.ts';
 import { listPage } from './s3/listing.ts';
 import { MultipartUpload } from './s3/parts.ts';
 
-export interface S3Effects {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  readonly log?: Log;
-  /** Proxy variables. Credentials come from the process's own environment, through the SDK. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
-
 /** Parts of a stream, whose length nobody knows: 16 MiB × 10,000 parts are 156 GiB. */
 const STREAM_PART_BYTES = 16 * 1024 * 1024;
-const DEFAULT_ATTEMPTS = 10;
 
 /** @throws BadInputError if a file that the configuration names cannot be read. */
-export async function openS3Bucket(config: S3Config, effects: S3Effects): Promise<Bucket> {
+export async function openS3Bucket(config: S3Config, effects: RemoteEffects): Promise<Bucket> {
   const sdk = await loadSdk();
-  const { disk, environment, clock, random, log } = effects;
-  const client = await createClient({ sdk, config, disk, environment, clock, log });
-  const headers = await headersOf(config, disk);
-  return new RemoteBucket(new S3Service({ sdk, client, config, headers }), {
-    clock,
-    random,
-    ...(log === undefined ? {} : { log }),
-    maxAttempts: config.max_retries === 0 ? DEFAULT_ATTEMPTS : config.max_retries,
+  const client = await createClient({ ...effects, sdk, config });
+  const headers = await headersOf(config, effects.disk);
+  const options = {
+    maxAttempts: config.max_retries === 0 ? undefined : config.max_retries,
     answerMs: config.http_config.response_header_timeout,
-  });
+  };
+  return new RemoteBucket(new S3Service({ sdk, client, config, headers }), options, effects);
 }
 
 interface S3Parts {
@@ -65,6 +50,7 @@ interface S3Parts {
 /** A bucket of S3, or of a server that speaks its protocol. An object's version is its entity tag. */
 class S3Service implements ObjectService {
   readonly name: string;
+  readonly label: string;
   readonly words: ServiceWords;
   readonly partBytes: number;
   readonly streamPartBytes: number;
@@ -80,6 +66,7 @@ class S3Service implements ObjectService {
   constructor({ sdk, client, config, headers }: S3Parts) {
     const { bucket, disable_multipart: whole, part_size } = config;
     this.name = `s3://${bucket}`;
+    this.label = bucket;
     this.words = s3Words({ bucket, endpoint: endpointUrl(config), region: regionOf(config) });
     this.partBytes = whole ? Number.POSITIVE_INFINITY : part_size;
     this.streamPartBytes = whole ? Number.POSITIVE_INFINITY : STREAM_PART_BYTES;
@@ -115,17 +102,12 @@ class S3Service implements ObjectService {
     });
     const output = await this.#client.send(command, { abortSignal });
     this.#known = true;
-    const body = output.Body as Readable;
-    if (!whole && output.ContentRange === undefined && start > 0) {
-      body.destroy();
-      throw new UnavailableError(
-        `${endpointUrl(this.#config)} ignores ranges: it sent the whole of "${name}"; use a server that honours the Range header`,
-      );
-    }
-    const idleMs = this.#config.http_config.response_header_timeout;
     return {
       version: output.ETag ?? '',
-      pieces: bodyPieces(body, output.ContentLength, idleMs, abortSignal),
+      stream: output.Body as Readable,
+      sizeBytes: output.ContentLength,
+      range: output.ContentRange,
+      checksum: whole ? checksumOf(output) : undefined,
     };
   }
 
@@ -211,4 +193,13 @@ class S3Service implements ObjectService {
   #object(name: string) {
     return { Bucket: this.#config.bucket, Key: name };
   }
+}
+
+const MD5_TAG = /^"([0-9a-f]{32})"$/;
+
+/** Most servers take the MD5 of what goes up as a whole for its entity tag; AWS's checksum is the SDK's affair. */
+function checksumOf(output: Sdk.GetObjectCommandOutput): Checksum | undefined {
+  const tag = MD5_TAG.exec(output.ETag ?? '')?.[1];
+  const isEncrypted = output.SSECustomerAlgorithm !== undefined || output.SSEKMSKeyId !== undefined;
+  return tag === undefined || isEncrypted ? undefined : md5Checksum(tag, 'hex', true);
 }

@@ -11,7 +11,9 @@ export type ProxyFault =
   /** Passes it on, and then closes the connection without an answer. */
   | { readonly kind: 'lose-reply' }
   /** Answers as the server does and stops after so many bytes, closing the connection or not. */
-  | { readonly kind: 'truncate'; readonly bytes: number; readonly close: boolean };
+  | { readonly kind: 'truncate'; readonly bytes: number; readonly close: boolean }
+  /** Answers with another byte at this place. */
+  | { readonly kind: 'damage'; readonly at: number };
 
 /** An HTTP proxy in front of a real server, for what that one cannot be made to do. */
 export class FaultyProxy implements AsyncDisposable {
@@ -80,6 +82,7 @@ export class FaultyProxy implements AsyncDisposable {
       }
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       if (fault?.kind === 'truncate') truncate(answer, response, fault);
+      else if (fault?.kind === 'damage') damage(answer, response, fault.at);
       else answer.pipe(response);
     });
     outgoing.once('error', () => response.destroy());
@@ -101,4 +104,14 @@ function truncate(
       if (left <= 0 && close) response.destroy();
     });
   });
+}
+
+function damage(answer: IncomingMessage, response: ServerResponse, at: number): void {
+  let offset = 0;
+  answer.on('data', (piece: Buffer) => {
+    if (at >= offset && at < offset + piece.length) piece[at - offset]! ^= 0x20;
+    offset += piece.length;
+    response.write(piece);
+  });
+  answer.once('end', () => response.end());
 }

@@ -1,5 +1,6 @@
 import type { Runtime } from '#/components/runtime.ts';
 import { parseRelabelRules, selectorActions } from '#/config/relabel.ts';
+import { BadInputError } from '#/lib/errors.ts';
 import { compileRelabeling } from '#/model/relabel.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
@@ -28,27 +29,33 @@ export function grpcOf(values: GrpcValues) {
   return { address: values['grpc-address'], gracePeriodMs: values['grpc-grace-period'] };
 }
 
-interface PriceValues {
+interface BucketValues {
   readonly 'objstore.request-prices': ConfigSource | undefined;
   readonly 'objstore.request-prices-file': ConfigSource | undefined;
+  readonly 'objstore.max-qps': number;
 }
 
 /** Opens the bucket that `--objstore.config` describes; the text is read at once, and checked then. */
 export function bucketOf(
   source: ConfigSource,
-  values: PriceValues,
+  values: BucketValues,
 ): (runtime: Runtime) => Promise<Bucket> {
   const config = readConfig(source, 'expand');
   const prices = pricesOf(values);
+  const maxQps = values['objstore.max-qps'];
+  if (maxQps < 0) {
+    throw new BadInputError(`--objstore.max-qps: must not be negative, got ${maxQps}`);
+  }
   return (runtime) =>
     openBucket(config, {
       ...runtime,
       environment: process.env,
+      maxQps,
       ...(prices === undefined ? {} : { prices }),
     });
 }
 
-function pricesOf(values: PriceValues): RequestPrices | undefined {
+function pricesOf(values: BucketValues): RequestPrices | undefined {
   const source = configSource(
     values['objstore.request-prices'],
     values['objstore.request-prices-file'],

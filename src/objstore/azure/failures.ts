@@ -40,7 +40,7 @@ function codeOf(error: SdkError): string {
   if (told !== undefined) return told;
   // What its stream makes of a connection that ends early.
   const isBroken = error.name === 'AbortError' || error.message.startsWith('Data corruption');
-  return isBroken ? 'TruncatedBody' : error.name;
+  return isBroken ? 'BrokenBody' : error.name;
 }
 
 export function isMissingContainer({ code }: Failure): boolean {

@@ -30,7 +30,7 @@ const NETWORK_CODES = new Set([
   'ERR_STREAM_PREMATURE_CLOSE',
   'TimeoutError',
   'TruncatedBody',
-  'IncompleteBody',
+  'BrokenBody',
 ]);
 
 /** By status, or by Node's code when there was no answer. */
@@ -38,6 +38,20 @@ export function isTransient({ code, status }: Failure): boolean {
   if (status === 0) return NETWORK_CODES.has(code);
   // A server that does not know a request will not learn it.
   return status === 408 || status === 429 || (status >= 500 && status !== 501);
+}
+
+const THROTTLE_CODES =
+  /^(SlowDown|ServerBusy|Throttling|ThrottlingException|TooManyRequests|RequestLimitExceeded|(user)?RateLimitExceeded)$/i;
+
+/** Whether the server is well, and asks for fewer requests. */
+export function isThrottled({ code, status, retryAfterSeconds }: Failure): boolean {
+  const asksToWait = status === 503 && retryAfterSeconds !== undefined;
+  return status === 429 || asksToWait || THROTTLE_CODES.test(code);
+}
+
+/** Whether the provider itself is at fault, rather than what it was asked for. */
+export function isOutage(failure: Failure): boolean {
+  return isTransient(failure) && !isThrottled(failure);
 }
 
 /** Whether the request may have taken effect although it failed. */

@@ -1,8 +1,5 @@
-import type { Clock } from '#/lib/clock.ts';
 import { concurrently } from '#/lib/concurrently.ts';
-import { deadline } from '#/lib/deadline.ts';
 import { NotFoundError, UnavailableError, messageOf } from '#/lib/errors.ts';
-import type { Random } from '#/lib/random.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import { ConditionError } from '../bucket.ts';
 import type {
@@ -12,30 +9,17 @@ import type {
   ObjectAttributes,
   OperationOptions,
   ReadOptions,
-  RequestKind,
   UploadOptions,
 } from '../bucket.ts';
 import { checkPrefix, compareEntries } from '../names.ts';
-import { concat, inParts } from '../streams.ts';
-import { Attempts } from './attempts.ts';
-import type { History, RetryOptions } from './attempts.ts';
-import type { Condition, Meaning, ObjectService, Part, PartsUpload, Span } from './service.ts';
+import { inParts } from '../streams.ts';
+import type { RemoteEffects } from './effects.ts';
+import { ObjectReader } from './reader.ts';
+import type { ReadRequest } from './reader.ts';
+import { Requests } from './requests.ts';
+import type { RequestOptions } from './requests.ts';
+import type { Condition, ObjectService, Part, PartsUpload } from './service.ts';
 
-export interface RemoteOptions {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log?: Log;
-  readonly maxAttempts: number;
-  /** Of a read, counted anew whenever bytes arrive. Default `maxAttempts`. */
-  readonly maxReadAttempts?: number;
-  readonly firstWaitMs?: number;
-  readonly longestWaitMs?: number;
-  /** Within which an attempt must be answered. */
-  readonly answerMs: number;
-}
-
-/** The slowest upload that is worth waiting for. */
-const SLOWEST_BYTES_PER_MS = 100;
 /** An object up to this size is compared to find out whether a lost write was ours. */
 const COMPARABLE_BYTES = 1024 * 1024;
 
@@ -47,26 +31,29 @@ const COMPARABLE_BYTES = 1024 * 1024;
 export class RemoteBucket implements Bucket {
   readonly name: string;
   readonly #service: ObjectService;
-  readonly #options: RemoteOptions;
-  readonly #retries: RetryOptions;
+  readonly #requests: Requests;
+  readonly #reader: ObjectReader;
+  readonly #log: Log;
 
-  constructor(service: ObjectService, options: RemoteOptions) {
+  constructor(service: ObjectService, options: RequestOptions, effects: RemoteEffects) {
     this.name = service.name;
     this.#service = service;
-    this.#options = options;
-    this.#retries = { ...options, words: service.words };
+    this.#requests = new Requests(service, options, effects);
+    this.#reader = new ObjectReader(service, this.#requests);
+    this.#log = effects.log;
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListEntry> {
     checkPrefix(prefix);
     const { signal, recursive = false } = options;
-    const what = `list "${prefix}"`;
     let last = '';
     let token: string | undefined;
     do {
       const request = { prefix, recursive, token };
-      const page = await this.#retry(what, signal, () =>
-        this.#send('list', (at) => this.#service.listPage(request, at), options),
+      const page = await this.#requests.retry(`list "${prefix}"`, signal, (_, patienceMs) =>
+        this.#requests.send('list', (at) => this.#service.listPage(request, at), options, {
+          patienceMs,
+        }),
       );
       for (const entry of page.entries.toSorted(compareEntries)) {
         signal?.throwIfAborted();
@@ -79,71 +66,30 @@ export class RemoteBucket implements Bucket {
   }
 
   async read(name: string, options: ReadOptions = {}): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = [];
-    let length = 0;
-    for await (const piece of this.readStream(name, options)) {
-      pieces.push(piece);
-      length += piece.length;
-    }
-    return pieces.length === 1 ? pieces[0]! : concat(pieces, length);
+    const request = readRequest(name, options);
+    if (request.start !== request.end) return this.#reader.read(request);
+    await this.#checkExists(name, options);
+    return new Uint8Array();
   }
 
   async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
-    const { offset = 0, length, signal } = options;
-    if (length === 0) {
-      if ((await this.attributes(name, options)) === undefined) throw this.#missing(name);
-      return;
-    }
-    const { maxAttempts, maxReadAttempts = maxAttempts } = this.#options;
-    const retries = { ...this.#retries, maxAttempts: maxReadAttempts };
-    const attempts = new Attempts(`read "${name}"`, retries);
-    const end = length === undefined ? undefined : offset + length;
-    let start = offset;
-    let version: string | undefined;
-    for (;;) {
-      try {
-        const body = await this.#get(name, { start, end, version }, options);
-        if (body === undefined) return;
-        version = body.version;
-        for await (const piece of body.pieces) {
-          attempts.progress();
-          start += piece.length;
-          yield piece;
-        }
-        return;
-      } catch (thrown) {
-        await attempts.failed(thrown, signal);
-      }
-    }
+    const request = readRequest(name, options);
+    if (request.start === request.end) await this.#checkExists(name, options);
+    else yield* this.#reader.pieces(request);
   }
 
-  /** `undefined` when the object ends before the span. */
-  async #get(name: string, span: Span, options: OperationOptions) {
-    try {
-      return await this.#send('get', (at) => this.#service.get(name, span, at), options);
-    } catch (thrown) {
-      switch (this.#meaningOf(thrown)) {
-        case 'missing':
-          throw this.#missing(name);
-        case 'past the end':
-          return undefined;
-        case 'condition failed':
-          throw new UnavailableError(
-            `${this.name}/${name} was replaced while it was read; read it again`,
-          );
-        case 'upload gone':
-        case 'other':
-          throw thrown;
-      }
-    }
+  async #checkExists(name: string, options: OperationOptions): Promise<void> {
+    const found = await this.attributes(name, options);
+    if (found === undefined) throw new NotFoundError(`${this.name}/${name} does not exist`);
   }
 
   attributes(name: string, options: OperationOptions = {}): Promise<ObjectAttributes | undefined> {
-    return this.#retry(`look up "${name}"`, options.signal, async () => {
+    return this.#requests.retry(`look up "${name}"`, options.signal, async (_, patienceMs) => {
       try {
-        return await this.#send('head', (at) => this.#service.head(name, at), options);
+        const head = (at: AbortSignal) => this.#service.head(name, at);
+        return await this.#requests.sendRead('head', head, options, { patienceMs });
       } catch (thrown) {
-        if (this.#meaningOf(thrown) !== 'missing') throw thrown;
+        if (this.#requests.meaningOf(thrown) !== 'missing') throw thrown;
         return undefined;
       }
     });
@@ -169,24 +115,26 @@ export class RemoteBucket implements Bucket {
   }
 
   async remove(name: string, options: OperationOptions = {}): Promise<void> {
-    await this.#retry(`remove "${name}"`, options.signal, async () => {
+    await this.#requests.retry(`remove "${name}"`, options.signal, async (_, patienceMs) => {
       try {
-        await this.#send('delete', (at) => this.#service.remove(name, at), options);
+        const remove = (at: AbortSignal) => this.#service.remove(name, at);
+        await this.#requests.send('delete', remove, options, { patienceMs });
       } catch (thrown) {
-        if (this.#meaningOf(thrown) !== 'missing') throw thrown;
+        if (this.#requests.meaningOf(thrown) !== 'missing') throw thrown;
       }
     });
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {
+    this.#requests.close();
     return this.#service[Symbol.asyncDispose]();
   }
 
   async #put(name: string, bytes: Uint8Array, options: UploadOptions): Promise<void> {
-    await this.#retry(`upload "${name}"`, options.signal, async ({ ambiguous }) => {
+    await this.#requests.retry(`upload "${name}"`, options.signal, async ({ ambiguous }) => {
       try {
         const put = (at: AbortSignal) => this.#service.put(name, bytes, conditionOf(options), at);
-        await this.#send('put', put, options, bytes.length);
+        await this.#requests.send('put', put, options, { sentBytes: bytes.length });
       } catch (thrown) {
         if (!this.#refused(thrown, options)) throw thrown;
         // After a lost answer it may be our own write that is in the way.
@@ -213,9 +161,9 @@ export class RemoteBucket implements Bucket {
       throw this.#conditionFailed(name, options);
     }
     const { maxParts, parallelParts } = this.#service;
-    const upload = await this.#retry(`start the upload of "${name}"`, signal, () =>
+    const upload = await this.#requests.retry(`start the upload of "${name}"`, signal, () =>
       this.#toldApart(name, options, () =>
-        this.#send(
+        this.#requests.send(
           'put',
           (at) => this.#service.startParts(name, conditionOf(options), at),
           options,
@@ -225,13 +173,13 @@ export class RemoteBucket implements Bucket {
     try {
       await concurrently(parallelParts, numbered(parts), signal, async (part, inner) => {
         if (part.number > maxParts) throw tooManyParts(name, maxParts);
-        await this.#retry(`upload part ${part.number} of "${name}"`, inner, (history) =>
+        await this.#requests.retry(`upload part ${part.number} of "${name}"`, inner, (history) =>
           this.#toldApart(name, options, () =>
-            this.#send(
+            this.#requests.send(
               'put',
               (at) => upload.send(part, history, at),
               { ...options, signal: inner },
-              part.bytes.length,
+              { sentBytes: part.bytes.length },
             ),
           ),
         );
@@ -244,15 +192,19 @@ export class RemoteBucket implements Bucket {
   }
 
   async #finish(name: string, upload: PartsUpload, options: UploadOptions) {
-    await this.#retry(`finish the upload of "${name}"`, options.signal, async ({ ambiguous }) => {
-      try {
-        await this.#toldApart(name, options, () =>
-          this.#send('put', (at) => upload.finish(at), options),
-        );
-      } catch (thrown) {
-        if (!ambiguous || !(await this.#isFinished(upload, thrown, options))) throw thrown;
-      }
-    });
+    await this.#requests.retry(
+      `finish the upload of "${name}"`,
+      options.signal,
+      async ({ ambiguous }) => {
+        try {
+          await this.#toldApart(name, options, () =>
+            this.#requests.send('put', (at) => upload.finish(at), options),
+          );
+        } catch (thrown) {
+          if (!ambiguous || !(await this.#isFinished(upload, thrown, options))) throw thrown;
+        }
+      },
+    );
   }
 
   /** Whether it is an earlier attempt to finish, whose answer was lost, that made this one fail. */
@@ -261,12 +213,13 @@ export class RemoteBucket implements Bucket {
     thrown: unknown,
     options: OperationOptions,
   ): Promise<boolean> {
-    const mayBe = thrown instanceof ConditionError || this.#meaningOf(thrown) === 'upload gone';
+    const mayBe =
+      thrown instanceof ConditionError || this.#requests.meaningOf(thrown) === 'upload gone';
     if (!mayBe) return false;
     try {
-      return await this.#send('head', (at) => upload.isFinished(at), options);
+      return await this.#requests.send('head', (at) => upload.isFinished(at), options);
     } catch (failed) {
-      if (this.#meaningOf(failed) !== 'missing') throw failed;
+      if (this.#requests.meaningOf(failed) !== 'missing') throw failed;
       return false;
     }
   }
@@ -282,48 +235,16 @@ export class RemoteBucket implements Bucket {
 
   async #abort(name: string, upload: PartsUpload, options: OperationOptions): Promise<void> {
     try {
-      await this.#send('delete', (at) => upload.abort(at), options);
+      await this.#requests.send('delete', (at) => upload.abort(at), options);
     } catch (thrown) {
       const err = messageOf(thrown);
-      this.#options.log?.warn('a failed upload could not be taken back', { object: name, err });
+      this.#log.warn('a failed upload could not be taken back', { object: name, err });
     }
-  }
-
-  #retry<T>(
-    what: string,
-    signal: AbortSignal | undefined,
-    work: (history: History) => Promise<T>,
-  ): Promise<T> {
-    return new Attempts(what, this.#retries).run(signal, work);
-  }
-
-  /** One attempt, which must be answered in time; `sentBytes` get the time they need. */
-  async #send<T>(
-    kind: RequestKind,
-    request: (signal: AbortSignal) => Promise<T>,
-    { signal, onRequest }: OperationOptions,
-    sentBytes = 0,
-  ): Promise<T> {
-    const { clock, answerMs } = this.#options;
-    using limit = deadline(clock, answerMs + sentBytes / SLOWEST_BYTES_PER_MS, signal);
-    try {
-      signal?.throwIfAborted();
-      onRequest?.(kind);
-      return await request(limit.signal);
-    } catch (thrown) {
-      signal?.throwIfAborted();
-      throw limit.expired ? (limit.signal.reason as Error) : thrown;
-    }
-  }
-
-  #meaningOf(thrown: unknown): Meaning {
-    const { words } = this.#service;
-    return words.meaningOf(words.failureOf(thrown));
   }
 
   /** Whether a write failed because of its condition: an object that must not change may be gone. */
   #refused(thrown: unknown, { ifMatch }: UploadOptions): boolean {
-    const meaning = this.#meaningOf(thrown);
+    const meaning = this.#requests.meaningOf(thrown);
     return meaning === 'condition failed' || (ifMatch !== undefined && meaning === 'missing');
   }
 
@@ -334,10 +255,11 @@ export class RemoteBucket implements Bucket {
         : `${this.name}/${name} is not version ${ifMatch} any more`,
     );
   }
+}
 
-  #missing(name: string): NotFoundError {
-    return new NotFoundError(`${this.name}/${name} does not exist`);
-  }
+function readRequest(name: string, options: ReadOptions): ReadRequest {
+  const { offset = 0, length } = options;
+  return { name, start: offset, end: length === undefined ? undefined : offset + length, options };
 }
 
 function conditionOf({ ifAbsent, ifMatch }: UploadOptions): Condition {

@@ -1,5 +1,7 @@
+import type { Readable } from 'node:stream';
 import type { ListEntry, ObjectAttributes } from '../bucket.ts';
 import type { History } from './attempts.ts';
+import type { Checksum } from './checksum.ts';
 import type { Failure, FailureWords } from './failure.ts';
 
 /** What a failure means for the object that was asked for, or for its upload in parts. */
@@ -35,9 +37,16 @@ export interface Span {
   readonly version: string | undefined;
 }
 
+/** An answer whose contents are still to come; who gets it reads or destroys `stream`. */
 export interface Body {
   readonly version: string;
-  readonly pieces: AsyncIterable<Uint8Array>;
+  readonly stream: Readable;
+  /** The header Content-Length: of this part. */
+  readonly sizeBytes: number | undefined;
+  /** The header Content-Range. */
+  readonly range: string | undefined;
+  /** Of the whole object. */
+  readonly checksum?: Checksum | undefined;
 }
 
 export interface Part {
@@ -64,6 +73,8 @@ export interface PartsUpload {
  */
 export interface ObjectService extends AsyncDisposable {
   readonly name: string;
+  /** The `bucket` label of metrics, as Thanos names buckets. */
+  readonly label: string;
   readonly words: ServiceWords;
   /** The size of a part, and the largest content that goes up as a whole. */
   readonly partBytes: number;

@@ -17,11 +17,16 @@ function failureOf(thrown: unknown): Failure {
   const status = error.$metadata?.httpStatusCode ?? 0;
   const retryAfter = Number(error.$response?.headers?.['retry-after'] ?? Number.NaN);
   return {
-    code: status === 0 && typeof error.code === 'string' ? error.code : error.name,
+    code: codeOf(error, status),
     status,
     message: error.message,
     retryAfterSeconds: Number.isFinite(retryAfter) ? retryAfter : undefined,
   };
+}
+
+function codeOf(error: SdkError, status: number): string {
+  if (error.message.startsWith('Checksum mismatch')) return 'BrokenBody';
+  return status === 0 && typeof error.code === 'string' ? error.code : error.name;
 }
 
 const BUSY_CODES = new Set([

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { systemClock } from '#/lib/clock.ts';
 import { crc32c } from '#/lib/crc32c.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
+import { damaged } from './s3-server.ts';
 import type { Misbehaviour, SeenRequest } from './s3-server.ts';
 
 interface Stored {
@@ -89,6 +90,7 @@ export class GcsServer implements AsyncDisposable {
       if (fault?.kind === 'lose-reply') return void response.destroy();
       const { body = Buffer.alloc(0) } = answer;
       response.writeHead(answer.status, { ...answer.headers, 'content-length': body.length });
+      if (fault?.kind === 'damage') return void response.end(damaged(body, fault.at));
       if (fault?.kind !== 'truncate' || fault.bytes >= body.length) return void response.end(body);
       response.write(body.subarray(0, fault.bytes), () => {
         if (fault.close) response.destroy();

@@ -26,7 +26,16 @@ export type Misbehaviour =
   /** Does what is asked, and then closes the connection without an answer. */
   | { readonly kind: 'lose-reply' }
   /** Answers in full length and stops after so many bytes, closing the connection or not. */
-  | { readonly kind: 'truncate'; readonly bytes: number; readonly close: boolean };
+  | { readonly kind: 'truncate'; readonly bytes: number; readonly close: boolean }
+  /** Answers with another byte at this place. */
+  | { readonly kind: 'damage'; readonly at: number };
+
+/** A copy of `body` with another byte at this place. */
+export function damaged(body: Buffer, at: number): Buffer {
+  const copy = Buffer.from(body);
+  if (at < copy.length) copy[at]! ^= 0x20;
+  return copy;
+}
 
 export interface SeenRequest {
   readonly method: string;
@@ -255,7 +264,7 @@ function send(
     response.write(body.subarray(0, fault.bytes), () => {
       if (fault.close) response.destroy();
     });
-  } else response.end(body);
+  } else response.end(fault?.kind === 'damage' ? damaged(body, fault.at) : body);
 }
 
 function failure(status: number, code: string, headers?: Readonly<Record<string, string>>): Answer {
