@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { FaultAt } from '#/lib/faults.ts';
 import { MemoryDisk } from '#/lib/memory-disk.ts';
 import { MemoryBucket } from '#/objstore/memory.ts';
-import { blockIdOf, deleteBlock, downloadBlock, uploadBlock } from './block-files.ts';
+import { blockIdOf, deleteBlock, downloadBlock } from './block-files.ts';
 import { markBlock } from './markers.ts';
 import {
   encode,
@@ -13,6 +13,7 @@ import {
   thanosSection,
   writeSampleBlock,
 } from './testing/sample-block.ts';
+import { uploadBlock } from './upload-block.ts';
 
 const ID = idAt(1_700_000_000_000);
 const META = sampleMeta({ ulid: ID, ...thanosSection({ a: '1' }) });

@@ -1,29 +1,42 @@
 import { createHash } from 'node:crypto';
-import { basename, dirname, join } from 'node:path';
-import type { Clock } from '#/lib/clock.ts';
+import { dirname, join } from 'node:path';
 import { concurrently } from '#/lib/concurrently.ts';
 import { isMissing } from '#/lib/disk.ts';
 import type { Disk } from '#/lib/disk.ts';
-import { BadInputError, CorruptionError } from '#/lib/errors.ts';
-import { isUlid, looksLikeUlid } from '#/lib/ulid.ts';
+import { CorruptionError } from '#/lib/errors.ts';
+import { looksLikeUlid } from '#/lib/ulid.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import {
   CHUNKS_DIRNAME,
-  INDEX_FILENAME,
   META_FILENAME,
   parseBlockMeta,
   printBlockMeta,
 } from '#/tsdb/block-meta.ts';
-import type { BlockFile, BlockMeta } from '#/tsdb/block-meta.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { markName } from './markers.ts';
 
-export type HashFunction = '' | 'SHA256';
-
-/** Larger files go up in pieces; this much of one is in memory at a time. */
-const PIECE_BYTES = 8 * 1024 * 1024;
+/** Larger files go up and down in pieces; this much of one is in memory at a time. */
+export const PIECE_BYTES = 8 * 1024 * 1024;
 
 export function metaName(id: string): string {
   return `${id}/${META_FILENAME}`;
+}
+
+/**
+ * The sizes of a block's objects in the bucket by path below the block, from one listing; those that
+ * it does not tell are asked for.
+ */
+export async function storedFiles(
+  bucket: Bucket,
+  id: string,
+  signal: AbortSignal,
+): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for await (const { name, sizeBytes } of bucket.list(`${id}/`, { recursive: true, signal })) {
+    const size = sizeBytes ?? (await bucket.attributes(name, { signal }))?.sizeBytes;
+    if (size !== undefined) sizes.set(name.slice(id.length + 1), size);
+  }
+  return sizes;
 }
 
 /** The ULID that an object's name begins with, or a directory's; `undefined` if it is no block's. */
@@ -52,51 +65,6 @@ export async function writeLocalMeta(
 /** Base names of the segment files, sorted. */
 export async function segmentFiles(disk: Disk, directory: string): Promise<string[]> {
   return (await disk.list(join(directory, CHUNKS_DIRNAME))).map((entry) => entry.name);
-}
-
-interface UploadBlock {
-  readonly disk: Disk;
-  readonly clock: Pick<Clock, 'now'>;
-  readonly bucket: Bucket;
-  /** Named after the block's ULID. */
-  readonly directory: string;
-  readonly hashFunction?: HashFunction;
-  /** How many segment files go up at once. Default 1. */
-  readonly concurrency?: number;
-  /** A block of plain Prometheus has no external labels. Default false. */
-  readonly allowWithoutLabels?: boolean;
-  readonly signal: AbortSignal;
-}
-
-/**
- * Uploads a block: segment files, index, and `meta.json` last, so that whoever sees `meta.json` sees
- * a whole block. What a failure leaves in the bucket is a partial block; uploading again mends it.
- * Returns the meta as uploaded, with its files and the time.
- */
-export async function uploadBlock(request: UploadBlock): Promise<BlockMeta> {
-  const { disk, clock, bucket, directory, signal } = request;
-  const id = basename(directory);
-  if (!isUlid(id)) throw new BadInputError(`${directory}: not named after a block's ULID`);
-  const meta = await readLocalMeta(disk, directory);
-  if (meta.thanos === undefined || Object.keys(meta.thanos.labels).length === 0) {
-    if (request.allowWithoutLabels !== true) {
-      throw new BadInputError(
-        `${directory}: the block has no external labels; set external_labels of its Prometheus`,
-      );
-    }
-  }
-  const files = await describeFiles(disk, directory, request.hashFunction ?? '');
-  const segments = files.filter(({ relPath }) => relPath.startsWith(`${CHUNKS_DIRNAME}/`));
-  const send = (relPath: string, inner: AbortSignal) =>
-    uploadFile(disk, bucket, join(directory, relPath), `${id}/${relPath}`, inner);
-
-  await concurrently(request.concurrency ?? 1, segments, signal, ({ relPath }, inner) =>
-    send(relPath, inner),
-  );
-  await send(INDEX_FILENAME, signal);
-  const uploaded = withFiles(meta, files, new Date(clock.now()).toISOString());
-  await bucket.upload(metaName(id), new TextEncoder().encode(printBlockMeta(uploaded)), { signal });
-  return uploaded;
 }
 
 /**
@@ -152,35 +120,6 @@ export async function deleteBlock(bucket: Bucket, id: string, signal: AbortSigna
   }
 }
 
-/** What `meta.json` says of the block's files: segments, index and itself, by path. */
-async function describeFiles(
-  disk: Disk,
-  directory: string,
-  hashFunction: HashFunction,
-): Promise<BlockFile[]> {
-  const segments = await segmentFiles(disk, directory);
-  const paths = [...segments.map((name) => `${CHUNKS_DIRNAME}/${name}`), INDEX_FILENAME];
-  const files: BlockFile[] = [];
-  for (const relPath of paths) {
-    const path = join(directory, relPath);
-    const stat = await disk.stat(path);
-    if (stat === undefined) throw new CorruptionError(`${path}: missing; the block is not whole`);
-    files.push({
-      relPath,
-      sizeBytes: stat.sizeBytes,
-      ...(hashFunction === ''
-        ? {}
-        : { hash: { func: hashFunction, value: await sha256Of(disk, path) } }),
-    });
-  }
-  return [...files, { relPath: META_FILENAME, sizeBytes: 0 }];
-}
-
-function withFiles(meta: BlockMeta, files: readonly BlockFile[], uploadTime: string): BlockMeta {
-  const { thanos = emptyThanosMeta } = meta;
-  return { ...meta, thanos: { ...thanos, files, uploadTime } };
-}
-
 export const emptyThanosMeta: NonNullable<BlockMeta['thanos']> = {
   labels: {},
   downsample: { resolution: 0 },
@@ -192,19 +131,8 @@ export const emptyThanosMeta: NonNullable<BlockMeta['thanos']> = {
   uploadTime: '',
 };
 
-async function uploadFile(
-  disk: Disk,
-  bucket: Bucket,
-  path: string,
-  name: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const size = (await disk.stat(path))?.sizeBytes ?? 0;
-  const content = size <= PIECE_BYTES ? await disk.read(path) : readPieces(disk, path);
-  await bucket.upload(name, content, { signal });
-}
-
-async function* readPieces(disk: Disk, path: string): AsyncGenerator<Uint8Array> {
+/** A local file, piece by piece. */
+export async function* readPieces(disk: Disk, path: string): AsyncGenerator<Uint8Array> {
   for (let offset = 0; ; offset += PIECE_BYTES) {
     const piece = await disk.readRange(path, offset, PIECE_BYTES);
     if (piece.length > 0) yield piece;
@@ -238,15 +166,19 @@ async function isUnchanged(
   const hash = meta.thanos?.files.find((file) => file.relPath === relPath)?.hash;
   if (hash?.func !== 'SHA256') return false;
   try {
-    return (await sha256Of(disk, path)) === hash.value;
+    return (await hashOf(disk, path, 'sha256')) === hash.value;
   } catch (thrown) {
     if (isMissing(thrown)) return false;
     throw thrown;
   }
 }
 
-async function sha256Of(disk: Disk, path: string): Promise<string> {
-  const hash = createHash('sha256');
+export async function hashOf(
+  disk: Disk,
+  path: string,
+  algorithm: 'sha256' | 'md5',
+): Promise<string> {
+  const hash = createHash(algorithm);
   for await (const piece of readPieces(disk, path)) hash.update(piece);
   return hash.digest('hex');
 }

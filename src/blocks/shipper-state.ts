@@ -29,7 +29,7 @@ export async function readShipperState(disk: Disk, path: string): Promise<string
   return uploaded as string[];
 }
 
-/** Replaces the file in one step. */
+/** Replaces the file in one step; a failure leaves nothing behind where the disk allows it. */
 export async function writeShipperState(
   disk: Disk,
   path: string,
@@ -37,6 +37,11 @@ export async function writeShipperState(
 ): Promise<void> {
   const list = uploaded.length === 0 ? null : uploaded;
   const text = `${goJson({ version: VERSION, uploaded: list }, '\t')}\n`;
-  await disk.write(`${path}.tmp`, new TextEncoder().encode(text));
-  await disk.rename(`${path}.tmp`, path);
+  try {
+    await disk.write(`${path}.tmp`, new TextEncoder().encode(text));
+    await disk.rename(`${path}.tmp`, path);
+  } catch (thrown) {
+    await disk.remove(`${path}.tmp`).catch(() => undefined);
+    throw thrown;
+  }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { UnavailableError } from '#/lib/errors.ts';
 import { ManualClock } from '#/lib/manual-clock.ts';
 import { MemoryDisk } from '#/lib/memory-disk.ts';
 import { Labels } from '#/model/labels.ts';
@@ -51,11 +52,12 @@ function setUp(over: Partial<ShipperOptions> = {}) {
     await disk.makeDirectory('/data');
     for (const meta of metas) await writeSampleBlock(disk, '/data', meta);
   };
-  const metric = async (name: string) =>
-    Number(new RegExp(`^thanos_shipper_${name} (\\d+)$`, 'm').exec(await metrics.text())?.[1]);
+  const total = async (name: string) =>
+    Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await metrics.text())?.[1]);
+  const metric = (name: string) => total(`thanos_shipper_${name}`);
   const shipped = () =>
     bucket.names.filter((name) => name.endsWith('/meta.json')).map((name) => name.slice(0, 26));
-  return { disk, bucket, log, shipper, put, metric, shipped };
+  return { clock, disk, bucket, log, shipper, put, metric, total, shipped };
 }
 
 describe('Shipper', () => {
@@ -201,5 +203,192 @@ describe('Shipper', () => {
     const { shipper: other, put: putOther } = setUp();
     await putOther(block(0));
     await assert.rejects(other.sync(stopped), /shutting down/);
+  });
+
+  test('stops at a block that misses files, or skips and counts it', async () => {
+    for (const missing of ['index', 'chunks']) {
+      for (const skipCorruptedBlocks of [false, true]) {
+        const { shipper, put, disk, shipped, metric } = setUp({ skipCorruptedBlocks });
+        const [a, b] = [block(0), block(1)];
+        await put(a, b);
+        await disk.remove(`/data/${a.ulid}/${missing}`);
+        await assert.rejects(
+          shipper.sync(never),
+          skipCorruptedBlocks
+            ? /0 blocks failed to upload and 1 are corrupted/
+            : new RegExp(
+                `uploading block ${a.ulid}: .*the block is not whole: ENOENT.*/${missing}`,
+              ),
+        );
+        assert.deepEqual(shipped(), skipCorruptedBlocks ? [b.ulid] : []);
+        assert.equal(await metric('corrupted_blocks_total'), skipCorruptedBlocks ? 1 : 0);
+      }
+    }
+  });
+
+  test('keeps a damaged state file aside and makes a new one', async () => {
+    const { shipper, put, disk } = setUp();
+    const meta = block(0);
+    await put(meta);
+    await disk.write('/data/thanos.shipper.json', encode('{"version":1,"uplo'));
+    assert.equal(await shipper.sync(never), 1);
+    assert.deepEqual([...(await shipper.uploadedBlocks())], [meta.ulid]);
+    const kept = await disk.read('/data/thanos.shipper.json.corrupt');
+    assert.equal(decode(kept), '{"version":1,"uplo');
+  });
+
+  test('uploads each block once whatever the clock says', async () => {
+    const { shipper, put, shipped, clock, metric } = setUp();
+    const year = 8760 * HOURS;
+    const now = clock.now();
+    const metas = [
+      block(0, { minTime: now + year, maxTime: now + year + 2 * HOURS }),
+      block(1, { minTime: -2 * HOURS, maxTime: 0 }),
+      block(2),
+    ];
+    for (const [i, jump] of [0, -10 * year, 20 * year].entries()) {
+      clock.set(now + jump);
+      await put(metas[i]!);
+      assert.equal(await shipper.sync(never), 1);
+    }
+    assert.deepEqual(shipped(), metas.map(({ ulid }) => ulid).sort());
+    assert.equal(await metric('uploads_total'), 3);
+  });
+});
+
+describe('an upload that is disturbed', () => {
+  const meta = block(0);
+  const names = ['chunks/000001', 'chunks/000002', 'index', 'meta.json'].map(
+    (name) => `${meta.ulid}/${name}`,
+  );
+
+  /** Refuses one operation of the bucket, or does something else before it, and lists the uploads. */
+  function watch(bucket: MemoryBucket, at: string, act: () => 'refuse' | undefined): string[] {
+    const uploads: string[] = [];
+    bucket.faults = (operation) => {
+      const fault = operation === at ? act() : undefined;
+      if (fault === undefined && operation.startsWith('bucket.upload ')) {
+        uploads.push(operation.slice('bucket.upload '.length));
+      }
+      return fault;
+    };
+    return uploads;
+  }
+
+  test('sends only what is not there yet', async () => {
+    const { shipper, put, bucket, shipped } = setUp();
+    await put(meta);
+    const uploads = watch(bucket, `bucket.upload ${names[1]}`, () => 'refuse');
+    await assert.rejects(shipper.sync(never), UnavailableError);
+    assert.deepEqual(uploads, [names[0]]);
+    const more = watch(bucket, '', () => undefined);
+    assert.equal(await shipper.sync(never), 1);
+    assert.deepEqual(more, names.slice(1));
+    assert.deepEqual(shipped(), [meta.ulid]);
+  });
+
+  test('sends a file again that is there with another size or other bytes', async () => {
+    for (const damage of ['longer than it was', 'x'.repeat(`${meta.ulid} first segment`.length)]) {
+      const { shipper, put, bucket, disk } = setUp();
+      await put(meta);
+      await bucket.upload(names[0]!, encode(damage));
+      assert.equal(await shipper.sync(never), 1);
+      assert.deepEqual(await bucket.read(names[0]!), await disk.read(`/data/${names[0]}`));
+    }
+  });
+
+  test('announces nothing while the bucket has something else than was sent', async () => {
+    const damages: [damage: (sent: string) => string, message: RegExp][] = [
+      [(sent) => sent.slice(0, -1), /000001: has 39 bytes, but \S+ has 40/],
+      [(sent) => `X${sent.slice(1)}`, /000001: has the MD5 \w+, but/],
+    ];
+    for (const [damage, message] of damages) {
+      const lossy = new (class extends MemoryBucket {
+        override upload(name: string, content: Uint8Array): Promise<void> {
+          return super.upload(name, encode(damage(decode(content))));
+        }
+      })();
+      const { shipper, put } = setUp({ bucket: lossy });
+      await put(meta);
+      await assert.rejects(shipper.sync(never), message);
+      assert.deepEqual(lossy.names, [names[0]]);
+      assert.equal((await shipper.uploadedBlocks()).size, 0);
+    }
+  });
+
+  test('keeps to the bandwidth that it was given', async () => {
+    const { shipper, put, clock, shipped, disk } = setUp({ uploadBytesPerSecond: 10 });
+    await put(meta);
+    const sizes = await Promise.all(
+      names.slice(0, 3).map(async (name) => (await disk.read(`/data/${name}`)).length),
+    );
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    const done = shipper.sync(never);
+    await clock.advance(0);
+    // The last file waits until those before are paid for; the first second is free.
+    await clock.advance((bytes - sizes[2]!) * 100 - 1001);
+    assert.deepEqual(shipped(), []);
+    await clock.advance(1);
+    await done;
+    assert.deepEqual(shipped(), [meta.ulid]);
+  });
+
+  test('goes on when Prometheus deletes the block, and remembers what is left of it', async () => {
+    for (const refuse of [false, true]) {
+      const { shipper, put, bucket, disk, shipped } = setUp();
+      await put(meta);
+      const whole = await disk.read(`/data/${names[1]}`);
+      watch(bucket, `bucket.upload ${names[1]}`, () => {
+        void disk.remove(`/data/${meta.ulid}`);
+        return refuse ? 'refuse' : undefined;
+      });
+      if (refuse) {
+        await assert.rejects(shipper.sync(never), UnavailableError);
+        bucket.faults = undefined;
+      }
+      assert.equal(await shipper.sync(never), 1);
+      assert.deepEqual(shipped(), [meta.ulid]);
+      assert.deepEqual(bucket.peek(names[1]!), whole);
+      assert.deepEqual(disk.paths, ['/data/thanos.shipper.json']);
+    }
+  });
+
+  test('lets go of a block that is deleted before there are links to it', async () => {
+    const { shipper, put, disk, shipped, total } = setUp();
+    const next = block(1);
+    await put(meta, next);
+    disk.faults = (operation) => {
+      if (operation.startsWith('disk.makeDirectory') && operation.includes(meta.ulid)) {
+        void disk.remove(`/data/${meta.ulid}`);
+      }
+      return undefined;
+    };
+    assert.equal(await shipper.sync(never), 1);
+    assert.deepEqual(shipped(), [next.ulid]);
+    assert.equal(await total('hindsight_shipper_vanished_blocks_total'), 1);
+  });
+
+  test('needs no room on the disk', async () => {
+    const { shipper, put, disk, shipped, total, log } = setUp();
+    await put(meta);
+    const before = disk.paths;
+    disk.full = true;
+    assert.equal(await shipper.sync(never), 1);
+    assert.deepEqual(shipped(), [meta.ulid]);
+    assert.deepEqual(disk.paths, before);
+    assert.equal(await total('hindsight_shipper_staging_failures_total'), 1);
+    assert.match(String(log.lines.at(-1)?.fields['err']), /^ENOSPC/);
+    disk.full = false;
+    assert.equal(await shipper.sync(never), 0);
+    assert.deepEqual([...(await shipper.uploadedBlocks())], [meta.ulid]);
+  });
+
+  test('goes up from where it is when the disk has no hard links', async () => {
+    const { shipper, put, disk, shipped, total } = setUp();
+    await put(meta);
+    disk.link = () => Promise.reject(Object.assign(new Error('EXDEV: link'), { code: 'EXDEV' }));
+    assert.equal(await shipper.sync(never), 1);
+    assert.deepEqual(shipped(), [meta.ulid]);
+    assert.equal(await total('hindsight_shipper_staging_failures_total'), 1);
   });
 });

@@ -1,31 +1,22 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Clock } from '#/lib/clock.ts';
+import { isMissing } from '#/lib/disk.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { CorruptionError, UnavailableError, messageOf } from '#/lib/errors.ts';
+import { Throttle } from '#/lib/throttle.ts';
 import { looksLikeUlid } from '#/lib/ulid.ts';
-import { Labels } from '#/model/labels.ts';
+import type { Labels } from '#/model/labels.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
-import {
-  CHUNKS_DIRNAME,
-  INDEX_FILENAME,
-  META_FILENAME,
-  parseBlockMeta,
-} from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import {
-  blockIdOf,
-  emptyThanosMeta,
-  metaName,
-  readLocalMeta,
-  segmentFiles,
-  uploadBlock,
-  writeLocalMeta,
-} from './block-files.ts';
-import type { HashFunction } from './block-files.ts';
+import { emptyThanosMeta, metaName, readLocalMeta, segmentFiles } from './block-files.ts';
 import { readShipperState, writeShipperState } from './shipper-state.ts';
+import { OverlapCheck } from './shipper/overlap-check.ts';
+import { stageBlock } from './shipper/stage-block.ts';
+import { uploadBlock } from './upload-block.ts';
+import type { HashFunction } from './upload-block.ts';
 
 export interface ShipperOptions {
   /** The data directory of a TSDB, with its blocks. */
@@ -46,18 +37,21 @@ export interface ShipperOptions {
   readonly hashFunction?: HashFunction;
   /** How many segment files of a block go up at once. Default 1. */
   readonly uploadConcurrency?: number;
+  /** The most that all uploads together send; 0 for no limit, which is the default. */
+  readonly uploadBytesPerSecond?: number;
 }
 
 export interface ShipperEffects {
   readonly disk: Disk;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
 /**
  * Uploads the blocks of a local TSDB, oldest first, each once. It may be interrupted at any point:
- * what is whole in the bucket is recognized by its `meta.json`, everything else is uploaded again.
+ * what is whole in the bucket is recognized by its `meta.json`, and of everything else the files that
+ * are there already are not sent again.
  * Rules, state file and metrics: pkg/shipper/shipper.go in Thanos.
  */
 export class Shipper {
@@ -66,6 +60,7 @@ export class Shipper {
   readonly #effects: ShipperEffects;
   readonly #statePath: string;
   readonly #metrics;
+  readonly #throttle: Throttle | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ShipperOptions, effects: ShipperEffects) {
@@ -74,6 +69,9 @@ export class Shipper {
     this.#disk = effects.disk;
     this.#statePath = join(options.directory, options.stateFileName ?? 'thanos.shipper.json');
     this.#metrics = shipperMetrics(effects.metrics);
+    const { uploadBytesPerSecond = 0 } = options;
+    if (uploadBytesPerSecond > 0)
+      this.#throttle = new Throttle(effects.clock, uploadBytesPerSecond);
   }
 
   /**
@@ -98,18 +96,18 @@ export class Shipper {
 
   /** Whether every local block is in the state file. @throws if a block or the file is unreadable. */
   async allBlocksUploaded(): Promise<boolean> {
-    const { metas, corrupted } = await this.#localBlocks();
+    const { blocks, corrupted } = await this.#localBlocks();
     const broken = corrupted[0];
     if (broken !== undefined) throw broken;
-    if (metas.length === 0) return true;
+    if (blocks.length === 0) return true;
     const uploaded = new Set(await readShipperState(this.#disk, this.#statePath));
-    return metas.every(({ ulid }) => uploaded.has(ulid));
+    return blocks.every(({ meta }) => uploaded.has(meta.ulid));
   }
 
   async #sync(signal: AbortSignal): Promise<number> {
     let finished = false;
     try {
-      const { corrupted, failed, count } = await this.#pass(signal);
+      const { corrupted, failed, uploaded } = await this.#pass(signal);
       finished = true;
       if (failed > 0 || corrupted > 0) {
         this.#metrics.uploadFailures.inc(failed);
@@ -119,37 +117,39 @@ export class Shipper {
         );
       }
       this.#metrics.uploadCompactedDone.set(this.#options.uploadCompacted === true ? 1 : 0);
-      return count;
+      return uploaded;
     } finally {
       (finished ? this.#metrics.dirSyncs : this.#metrics.dirSyncFailures).inc();
     }
   }
 
   async #pass(signal: AbortSignal): Promise<PassResult> {
-    // A process that died right after its upload leaves links that keep deleted blocks' disk space.
-    await this.#removeStaging(join(this.#options.directory, 'thanos', 'upload'));
     const known = await this.#readState();
-    const { metas, corrupted } = await this.#localBlocks();
-    if (corrupted.length > 0 && this.#options.skipCorruptedBlocks !== true) throw corrupted[0]!;
+    const local = await this.#localBlocks();
+    const skipCorrupted = this.#options.skipCorruptedBlocks === true;
+    if (local.corrupted.length > 0 && !skipCorrupted) throw local.corrupted[0]!;
+    const blocks = [...local.blocks, ...(await this.#orphans(local.blocks))].sort(
+      (a, b) => a.meta.minTime - b.meta.minTime,
+    );
     const overlaps = new OverlapCheck(this.#options.bucket, this.#options.labels);
     const shipped: string[] = [];
-    let failed = 0;
-    let count = 0;
-    for (const meta of metas) {
-      const state = known.has(meta.ulid) ? 'shipped' : await this.#stateOf(meta, overlaps, signal);
+    const outcomes = { uploaded: 0, failed: 0, corrupted: local.corrupted.length, gone: 0 };
+    for (const block of blocks) {
+      const { ulid } = block.meta;
+      const isOrphan = block.directory === this.#stagingOf(ulid);
+      const state = known.has(ulid) ? 'shipped' : await this.#stateOf(block.meta, overlaps, signal);
       if (state === 'ignored') continue;
       if (state === 'new') {
-        if (!(await this.#tryUpload(meta, signal))) {
-          failed++;
-          continue;
-        }
-        count++;
+        const outcome = await this.#tryUpload(block, signal);
+        outcomes[outcome]++;
+        if (outcome !== 'uploaded') continue;
         this.#metrics.uploads.inc();
       }
-      shipped.push(meta.ulid);
+      if (state === 'new' || isOrphan) await this.#removeStaging(this.#stagingOf(ulid));
+      shipped.push(ulid);
     }
     await this.#writeState(shipped);
-    return { corrupted: corrupted.length, failed, count };
+    return outcomes;
   }
 
   async #stateOf(
@@ -165,53 +165,100 @@ export class Shipper {
     return 'new';
   }
 
-  /** `false` for a failure that does not end the pass. */
-  async #tryUpload(meta: BlockMeta, signal: AbortSignal): Promise<boolean> {
+  /** Says how it went where the pass may go on; `gone` when the block was deleted meanwhile. */
+  async #tryUpload(
+    block: LocalBlock,
+    signal: AbortSignal,
+  ): Promise<'uploaded' | 'failed' | 'corrupted' | 'gone'> {
+    const { allowOutOfOrderUploads = false, skipCorruptedBlocks = false } = this.#options;
+    const { ulid } = block.meta;
     try {
-      await this.#upload(meta, signal);
-      return true;
+      await this.#upload(block, signal);
+      return 'uploaded';
     } catch (thrown) {
       signal.throwIfAborted();
       const err = messageOf(thrown);
-      if (this.#options.allowOutOfOrderUploads !== true) {
-        throw new UnavailableError(`uploading block ${meta.ulid}: ${err}`, { cause: thrown });
+      if (await this.#areGone(block.directory, this.#stagingOf(ulid))) {
+        this.#metrics.vanishedBlocks.inc();
+        this.#effects.log.warn('block was deleted before it could be uploaded', {
+          block: ulid,
+          err,
+        });
+        return 'gone';
       }
-      this.#effects.log.error('shipping failed', { block: meta.ulid, err });
-      return false;
+      const isCorrupted = thrown instanceof CorruptionError;
+      if (!(isCorrupted ? skipCorruptedBlocks : allowOutOfOrderUploads)) {
+        throw new UnavailableError(`uploading block ${ulid}: ${err}`, { cause: thrown });
+      }
+      this.#effects.log.error('shipping failed', { block: ulid, err });
+      return isCorrupted ? 'corrupted' : 'failed';
     }
   }
 
   /**
    * Uploads from a staging directory of hard links, which Prometheus deleting or compacting the
-   * block cannot disturb. The links share their bytes with the block: nothing is written in place.
+   * block cannot disturb. Where none can be made, as on a disk that is full, the files go up from
+   * where they are: nothing of an upload needs room on the disk.
    */
-  async #upload(meta: BlockMeta, signal: AbortSignal): Promise<void> {
-    const { directory, bucket, source, hashFunction, uploadConcurrency } = this.#options;
+  async #upload({ meta, directory }: LocalBlock, signal: AbortSignal): Promise<void> {
+    const { bucket, source, hashFunction, uploadConcurrency } = this.#options;
+    const disk = this.#disk;
     this.#effects.log.info('upload new block', { id: meta.ulid });
-    const staging = join(directory, 'thanos', 'upload', meta.ulid);
+    const from = await this.#stage(meta.ulid, directory);
     try {
-      await this.#linkBlock(join(directory, meta.ulid), staging);
-      await writeLocalMeta(this.#disk, staging, {
-        ...meta,
-        thanos: {
-          ...(meta.thanos ?? emptyThanosMeta),
-          labels: { ...meta.thanos?.labels, ...this.#options.labels().toObject() },
-          source,
-          segmentFiles: await segmentFiles(this.#disk, staging),
-        },
-      });
       await uploadBlock({
-        disk: this.#disk,
+        disk,
         clock: this.#effects.clock,
         bucket,
-        directory: staging,
+        directory: from,
+        meta: {
+          ...meta,
+          thanos: {
+            ...(meta.thanos ?? emptyThanosMeta),
+            labels: { ...meta.thanos?.labels, ...this.#options.labels().toObject() },
+            source,
+            segmentFiles: await segmentFiles(disk, from),
+          },
+        },
         ...(hashFunction === undefined ? {} : { hashFunction }),
         ...(uploadConcurrency === undefined ? {} : { concurrency: uploadConcurrency }),
+        ...(this.#throttle === undefined ? {} : { throttle: this.#throttle }),
         signal,
       });
-    } finally {
-      await this.#removeStaging(staging);
+    } catch (thrown) {
+      // Links to a block that Prometheus has deleted are all that is left of it.
+      if (!(await this.#areGone(directory))) await this.#removeStaging(from);
+      throw thrown;
     }
+  }
+
+  /** Where the block's files may be read from while it is uploaded. */
+  async #stage(id: string, directory: string): Promise<string> {
+    const staging = this.#stagingOf(id);
+    if (directory === staging) return staging;
+    await this.#removeStaging(staging);
+    let problem: string | undefined = 'stopped half way';
+    try {
+      problem = await stageBlock(this.#disk, directory, staging);
+    } finally {
+      if (problem !== undefined) await this.#removeStaging(staging);
+    }
+    if (problem === undefined) return staging;
+    this.#metrics.stagingFailures.inc();
+    this.#effects.log.warn('no hard links to a block; it is uploaded from where it is', {
+      block: id,
+      err: problem,
+    });
+    return directory;
+  }
+
+  #stagingOf(id: string): string {
+    return join(this.#options.directory, 'thanos', 'upload', id);
+  }
+
+  async #areGone(...paths: readonly string[]): Promise<boolean> {
+    for (const path of paths) if ((await this.#disk.stat(path)) !== undefined) return false;
+    return true;
   }
 
   async #removeStaging(directory: string): Promise<void> {
@@ -223,39 +270,57 @@ export class Shipper {
     }
   }
 
-  async #linkBlock(block: string, staging: string): Promise<void> {
-    await this.#disk.makeDirectory(join(staging, CHUNKS_DIRNAME));
-    const segments = (await segmentFiles(this.#disk, block)).map((name) =>
-      join(CHUNKS_DIRNAME, name),
-    );
-    for (const file of [...segments, META_FILENAME, INDEX_FILENAME]) {
-      await this.#disk.link(join(block, file), join(staging, file));
-    }
-  }
-
-  /** Oldest first. */
-  async #localBlocks(): Promise<{ metas: BlockMeta[]; corrupted: Error[] }> {
-    const { directory } = this.#options;
-    const metas: BlockMeta[] = [];
+  async #localBlocks(): Promise<{ blocks: LocalBlock[]; corrupted: Error[] }> {
+    const blocks: LocalBlock[] = [];
     const corrupted: Error[] = [];
-    for (const { name, kind } of await this.#disk.list(directory)) {
+    for (const { name, kind } of await this.#disk.list(this.#options.directory)) {
       if (kind !== 'directory' || !looksLikeUlid(name)) continue;
+      const directory = join(this.#options.directory, name);
       try {
-        metas.push(await readLocalMeta(this.#disk, join(directory, name)));
+        blocks.push({ meta: await readLocalMeta(this.#disk, directory), directory });
       } catch (thrown) {
-        const block = join(directory, name);
+        if (isMissing(thrown) && (await this.#areGone(directory))) continue;
         const err = messageOf(thrown);
-        this.#effects.log.error('corrupted block', { block, err });
+        this.#effects.log.error('corrupted block', { block: directory, err });
         corrupted.push(
           new CorruptionError(
-            `${block}: cannot read the block: ${err}; remove the directory if Prometheus does not use it`,
+            `${directory}: cannot read the block: ${err}; remove the directory if Prometheus does not use it`,
             { cause: thrown },
           ),
         );
       }
     }
-    metas.sort((a, b) => a.minTime - b.minTime);
-    return { metas, corrupted };
+    return { blocks, corrupted };
+  }
+
+  /**
+   * Blocks that Prometheus deleted while they were uploaded, and of which there are links still. All
+   * other links, as those of a process that died, only keep disk space from being freed.
+   */
+  async #orphans(local: readonly LocalBlock[]): Promise<LocalBlock[]> {
+    const present = new Set(local.map(({ directory }) => basename(directory)));
+    const orphans: LocalBlock[] = [];
+    for (const name of await this.#stagedNames()) {
+      const directory = this.#stagingOf(name);
+      try {
+        if (present.has(name)) await this.#removeStaging(directory);
+        else orphans.push({ meta: await readLocalMeta(this.#disk, directory), directory });
+      } catch (thrown) {
+        if (!isMissing(thrown) && !(thrown instanceof CorruptionError)) throw thrown;
+        await this.#removeStaging(directory);
+      }
+    }
+    return orphans;
+  }
+
+  async #stagedNames(): Promise<string[]> {
+    try {
+      const entries = await this.#disk.list(this.#stagingOf(''));
+      return entries.map(({ name }) => name);
+    } catch (thrown) {
+      if (isMissing(thrown)) return [];
+      throw thrown;
+    }
   }
 
   /** The file only saves requests, so whatever is wrong with it, the pass starts without. */
@@ -266,7 +331,17 @@ export class Shipper {
       this.#effects.log.warn('no usable shipper state; every block is looked up in the bucket', {
         err: messageOf(thrown),
       });
+      if (thrown instanceof CorruptionError) await this.#keepAside(this.#statePath);
       return new Set();
+    }
+  }
+
+  /** Whoever wants to know how it came about can still look at it. */
+  async #keepAside(path: string): Promise<void> {
+    try {
+      await this.#disk.rename(path, `${path}.corrupt`);
+    } catch (thrown) {
+      this.#effects.log.warn('a damaged file cannot be renamed', { path, err: messageOf(thrown) });
     }
   }
 
@@ -279,55 +354,16 @@ export class Shipper {
   }
 }
 
+interface LocalBlock {
+  readonly meta: BlockMeta;
+  readonly directory: string;
+}
+
+/** Blocks by what became of them. */
 interface PassResult {
-  readonly corrupted: number;
+  readonly uploaded: number;
   readonly failed: number;
-  readonly count: number;
-}
-
-/** Compares with the blocks of the bucket that have our labels; reads the bucket once a pass. */
-class OverlapCheck {
-  readonly #bucket: Bucket;
-  readonly #labels: () => Labels;
-  #existing: readonly BlockMeta[] | undefined;
-
-  constructor(bucket: Bucket, labels: () => Labels) {
-    this.#bucket = bucket;
-    this.#labels = labels;
-  }
-
-  /** As in Thanos any overlap counts, also one among the blocks that are there already. */
-  async check(meta: BlockMeta, signal: AbortSignal): Promise<void> {
-    this.#existing ??= await this.#load(signal);
-    const all = [meta, ...this.#existing].sort((a, b) => a.minTime - b.minTime);
-    let reaching = all[0]!;
-    for (const next of all.slice(1)) {
-      if (next.minTime < reaching.maxTime) {
-        throw new UnavailableError(
-          `compacted block ${meta.ulid} is not uploaded: in the bucket's blocks with the same labels ` +
-            `${describe(reaching)} and ${describe(next)} overlap; delete one of them`,
-        );
-      }
-      if (next.maxTime > reaching.maxTime) reaching = next;
-    }
-  }
-
-  async #load(signal: AbortSignal): Promise<BlockMeta[]> {
-    const labels = this.#labels();
-    const found: BlockMeta[] = [];
-    for await (const { name } of this.#bucket.list('', { signal })) {
-      const id = blockIdOf(name);
-      if (id === undefined) continue;
-      const text = new TextDecoder().decode(await this.#bucket.read(metaName(id), { signal }));
-      const meta = parseBlockMeta(text, `${this.#bucket.name}/${metaName(id)}`);
-      if (Labels.fromObject(meta.thanos?.labels ?? {}).equals(labels)) found.push(meta);
-    }
-    return found;
-  }
-}
-
-function describe({ ulid, minTime, maxTime }: BlockMeta): string {
-  return `${ulid} [${new Date(minTime).toISOString()}, ${new Date(maxTime).toISOString()})`;
+  readonly corrupted: number;
 }
 
 function shipperMetrics(metrics: Metrics) {
@@ -339,6 +375,14 @@ function shipperMetrics(metrics: Metrics) {
     uploads: counter('uploads_total', 'Total number of uploaded blocks'),
     uploadFailures: counter('upload_failures_total', 'Total number of block upload failures'),
     corruptedBlocks: counter('corrupted_blocks_total', 'Total number of corrupted blocks'),
+    vanishedBlocks: metrics.counter({
+      name: 'hindsight_shipper_vanished_blocks_total',
+      help: 'Blocks that were deleted locally before they could be uploaded.',
+    }),
+    stagingFailures: metrics.counter({
+      name: 'hindsight_shipper_staging_failures_total',
+      help: 'Blocks that were uploaded from where they are, since no hard links could be made.',
+    }),
     uploadCompactedDone: metrics.gauge({
       name: 'thanos_shipper_upload_compacted_done',
       help: 'If 1 it means shipper uploaded all compacted blocks from the filesystem.',

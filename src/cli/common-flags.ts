@@ -65,6 +65,10 @@ export const shipperFlags = {
     help: 'Files of a block to upload at once; 0 for one.',
     default: '0',
   }),
+  'shipper.upload-bandwidth': flag.bytes({
+    help: 'The most that all uploads together send in a second; 0 for no limit.',
+    default: '0',
+  }),
   'hash-func': flag.oneOf(['', 'SHA256'], {
     help: 'Hash of every file to write into meta.json.',
     default: '',

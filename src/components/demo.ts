@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { uploadBlock } from '#/blocks/block-files.ts';
+import { uploadBlock } from '#/blocks/upload-block.ts';
 import { BadInputError, isAbort } from '#/lib/errors.ts';
 import { seededRandom } from '#/lib/random.ts';
 import type { Bucket } from '#/objstore/bucket.ts';

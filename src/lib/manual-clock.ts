@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 
 interface Sleeper {
-  readonly wakeAt: number;
+  wakeAt: number;
   readonly order: number;
   readonly wake: () => void;
 }
@@ -18,6 +18,13 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  /** Sets the clock, forward or back, as an administrator does; sleepers wait as long as before. */
+  set(now: number): void {
+    const jump = now - this.#now;
+    this.#now = now;
+    for (const sleeper of this.#sleepers) sleeper.wakeAt += jump;
   }
 
   /** How many sleepers wait; a simulation advances the clock when nothing else can move. */

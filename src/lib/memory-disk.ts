@@ -24,6 +24,8 @@ interface MemoryDiskOptions {
  */
 export class MemoryDisk implements Disk {
   faults: FaultPlan | undefined;
+  /** No room is left: what needs more fails with `code: 'ENOSPC'`, and a file that was begun is empty. */
+  full = false;
   readonly #clock: Pick<Clock, 'now'>;
   readonly #files = new Map<string, File>();
   /** Each with the inode that `stat` shows. */
@@ -76,6 +78,8 @@ export class MemoryDisk implements Disk {
     return this.#run(`disk.write ${path}`, (torn) => {
       this.#makeDirectory(dirname(path));
       const file = this.#openForWriting(path);
+      file.bytes = new Uint8Array();
+      this.#needRoom('write', path);
       file.bytes = torn ? bytes.slice(0, bytes.length >> 1) : bytes.slice();
       this.#changed(path);
     });
@@ -85,6 +89,7 @@ export class MemoryDisk implements Disk {
     return this.#run(`disk.append ${path}`, (torn) => {
       this.#directoryOf('open', path);
       const file = this.#openForWriting(path);
+      this.#needRoom('write', path);
       const added = torn ? bytes.subarray(0, bytes.length >> 1) : bytes;
       const grown = new Uint8Array(file.bytes.length + added.length);
       grown.set(file.bytes);
@@ -120,6 +125,7 @@ export class MemoryDisk implements Disk {
       const file = this.#file('link', from);
       this.#directoryOf('link', to);
       if (this.#files.has(to) || this.#directories.has(to)) throw systemError('EEXIST', 'link', to);
+      this.#needRoom('link', to);
       this.#files.set(to, file);
       this.#changed(to);
     });
@@ -201,6 +207,10 @@ export class MemoryDisk implements Disk {
     return file;
   }
 
+  #needRoom(call: string, path: string): void {
+    if (this.full) throw systemError('ENOSPC', call, path);
+  }
+
   #directoryOf(call: string, path: string): void {
     if (!this.#directories.has(dirname(path))) throw systemError('ENOENT', call, path);
   }
@@ -208,6 +218,7 @@ export class MemoryDisk implements Disk {
   #makeDirectory(path: string): void {
     if (this.#directories.has(path)) return;
     if (this.#files.has(path)) throw systemError('EEXIST', 'mkdir', path);
+    this.#needRoom('mkdir', path);
     this.#makeDirectory(dirname(path));
     this.#directories.set(path, this.#inodes++);
     this.#changed(path);

@@ -128,6 +128,9 @@ class AzureService implements ObjectService {
         sizeBytes: found.contentLength ?? 0,
         modifiedMs: found.lastModified?.getTime() ?? 0,
         version: found.etag ?? '',
+        ...(found.contentMD5 === undefined
+          ? {}
+          : { md5: Buffer.from(found.contentMD5).toString('hex') }),
       };
     });
   }

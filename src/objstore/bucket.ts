@@ -51,6 +51,8 @@ export interface ObjectAttributes {
   readonly modifiedMs: number;
   /** The provider's mark of this very content, to be given back to `upload` as `ifMatch`. */
   readonly version: string;
+  /** Of the content, in hex, where the provider tells one that is sure to be it. */
+  readonly md5?: string;
 }
 
 export interface ReadOptions extends OperationOptions {

@@ -40,6 +40,7 @@ interface Resource {
   readonly size?: string;
   readonly updated?: string;
   readonly generation?: string;
+  readonly md5Hash?: string;
 }
 
 interface Listing {
@@ -126,14 +127,16 @@ class GcsService implements ObjectService {
   }
 
   async head(name: string, signal: AbortSignal): Promise<ObjectAttributes> {
-    const url = this.#object(name) + queryOf({ fields: 'size,updated,generation' });
-    const { size, updated, generation } = await this.#known404(signal, () =>
+    const url = this.#object(name) + queryOf({ fields: 'size,updated,generation,md5Hash' });
+    const { size, updated, generation, md5Hash } = await this.#known404(signal, () =>
       this.#json<Resource>({ method: 'GET', url }, signal),
     );
     return {
       sizeBytes: Number(size ?? 0),
       modifiedMs: Date.parse(updated ?? ''),
       version: generation ?? '',
+      // Objects that were put together from parts on the server have none.
+      ...(md5Hash === undefined ? {} : { md5: Buffer.from(md5Hash, 'base64').toString('hex') }),
     };
   }
 

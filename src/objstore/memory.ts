@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { systemClock } from '#/lib/clock.ts';
 import type { Clock } from '#/lib/clock.ts';
 import { NotFoundError } from '#/lib/errors.ts';
@@ -91,7 +92,8 @@ export class MemoryBucket implements Bucket {
       const object = this.#objects.get(name);
       if (object === undefined) return undefined;
       const { bytes, modifiedMs, version } = object;
-      return { sizeBytes: bytes.length, modifiedMs, version };
+      const md5 = createHash('md5').update(bytes).digest('hex');
+      return { sizeBytes: bytes.length, modifiedMs, version, md5 };
     });
   }
 

@@ -130,6 +130,7 @@ function uploadOf(values: FlagValues<typeof sidecarFlags>) {
     skipCorruptedBlocks: values['shipper.skip-corrupted-blocks'],
     hashFunction: values['hash-func'],
     uploadConcurrency: Math.max(1, values['shipper.upload-concurrency']),
+    uploadBytesPerSecond: values['shipper.upload-bandwidth'],
   };
 }
 

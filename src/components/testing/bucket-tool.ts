@@ -1,4 +1,4 @@
-import { uploadBlock } from '#/blocks/block-files.ts';
+import { uploadBlock } from '#/blocks/upload-block.ts';
 import { ManualClock } from '#/lib/manual-clock.ts';
 import { MemoryDisk } from '#/lib/memory-disk.ts';
 import { MemoryNet } from '#/lib/memory-net.ts';
