@@ -6,7 +6,7 @@ import { BitWriter } from './bit-writer.ts';
 /** No sample takes more bytes than this, and the widest read looks 8 bytes further. */
 const PADDING_BYTES = 32;
 
-/** The chunk being decoded, zeros or older bytes behind it: reads may run past its end, up to the check. */
+/** The chunk being decoded and zeros behind it: reads may run past its end, up to the check. */
 let padded = new Uint8Array(4096);
 let paddedView = new DataView(padded.buffer);
 
@@ -116,6 +116,7 @@ function padBytes(data: Uint8Array): DataView {
     paddedView = new DataView(padded.buffer);
   }
   padded.set(data);
+  padded.fill(0, data.length, needed);
   return paddedView;
 }
 
