@@ -82,18 +82,23 @@ export class WorkerPool<Request, Answer> implements AsyncDisposable {
   }
 }
 
-/** The other side, in the thread: answers every request with what `answer` makes of it. */
-export function serveRequests<Request, Answer>(answer: (request: Request) => Answer): void {
+/** The other side, in the thread: answers one request after the other with what `answer` gives. */
+export function serveRequests<Request, Answer>(
+  answer: (request: Request) => Answer | Promise<Answer>,
+): void {
   const port = parentPort;
   if (port === null) throw new Error('broken invariant: serveRequests() is for worker threads');
-  port.on('message', (request: Request) => {
-    let reply: Reply<Answer>;
+  const reply = async (request: Request): Promise<void> => {
     try {
-      reply = { answer: answer(request) };
+      port.postMessage({ answer: await answer(request) } satisfies Reply<Answer>);
     } catch (thrown) {
-      reply = { failure: thrown instanceof Error ? (thrown.stack ?? '') : messageOf(thrown) };
+      const failure = thrown instanceof Error ? (thrown.stack ?? '') : messageOf(thrown);
+      port.postMessage({ failure } satisfies Reply<Answer>);
     }
-    port.postMessage(reply);
+  };
+  let last = Promise.resolve();
+  port.on('message', (request: Request) => {
+    last = last.then(() => reply(request));
   });
 }
 

@@ -30,26 +30,28 @@ export class Annotations {
 
   /** Classic buckets that fell from one bound to the next; all steps and series make one info. */
   forcedMonotonicity(text: string, position: NotePosition, fix: MonotonicityFix): void {
-    // Unlike others these keep the first position.
-    const entry = add(this.#infos, text, this.#infos.get(text)?.position ?? position);
-    const sofar = entry.fixes;
-    if (sofar === undefined) {
-      const { timeMs, ...buckets } = fix;
-      entry.fixes = { count: 1, minTimeMs: timeMs, maxTimeMs: timeMs, ...buckets };
-      return;
-    }
-    sofar.count++;
-    sofar.minTimeMs = Math.min(sofar.minTimeMs, fix.timeMs);
-    sofar.maxTimeMs = Math.max(sofar.maxTimeMs, fix.timeMs);
-    sofar.minBucket = Math.min(sofar.minBucket, fix.minBucket);
-    sofar.maxBucket = Math.max(sofar.maxBucket, fix.maxBucket);
-    sofar.maxDiff = Math.max(sofar.maxDiff, fix.maxDiff);
+    const { timeMs, ...buckets } = fix;
+    const fixes = { count: 1, minTimeMs: timeMs, maxTimeMs: timeMs, ...buckets };
+    merge(this.#infos, text, { position, fixes });
   }
 
   /** A sample that starts before the one in front of it ends; counted per metric. */
   startTimeOverlap(metricName: string, position: NotePosition): void {
-    const entry = add(this.#warnings, warningTexts.startTimeOverlap(metricName), position);
-    entry.occurrences = (entry.occurrences ?? 0) + 1;
+    merge(this.#warnings, warningTexts.startTimeOverlap(metricName), { position, occurrences: 1 });
+  }
+
+  /** Takes out what was noted so far: plain data, for `addAll` elsewhere. */
+  take(): TakenNotes | undefined {
+    if (this.#warnings.size + this.#infos.size === 0) return undefined;
+    const taken = { warnings: new Map(this.#warnings), infos: new Map(this.#infos) };
+    this.#warnings.clear();
+    this.#infos.clear();
+    return taken;
+  }
+
+  addAll({ warnings, infos }: TakenNotes): void {
+    for (const [text, entry] of warnings) merge(this.#warnings, text, entry);
+    for (const [text, entry] of infos) merge(this.#infos, text, entry);
   }
 
   /** `PromQL warning: … (line:col)`, positions counted in `query`. */
@@ -82,6 +84,12 @@ export interface NotePosition extends PositionRange {
   readonly speaker?: PositionRange;
 }
 
+/** What was noted elsewhere, by text. */
+export interface TakenNotes {
+  readonly warnings: ReadonlyMap<string, Entry>;
+  readonly infos: ReadonlyMap<string, Entry>;
+}
+
 interface Entry {
   position: NotePosition | undefined;
   fixes?: FixSummary;
@@ -89,12 +97,12 @@ interface Entry {
 }
 
 interface FixSummary {
-  count: number;
-  minTimeMs: number;
-  maxTimeMs: number;
-  minBucket: number;
-  maxBucket: number;
-  maxDiff: number;
+  readonly count: number;
+  readonly minTimeMs: number;
+  readonly maxTimeMs: number;
+  readonly minBucket: number;
+  readonly maxBucket: number;
+  readonly maxDiff: number;
 }
 
 function add(entries: Map<string, Entry>, text: string, position: NotePosition | undefined): Entry {
@@ -106,6 +114,26 @@ function add(entries: Map<string, Entry>, text: string, position: NotePosition |
   }
   if (position !== undefined && isLater(position, known.position)) known.position = position;
   return known;
+}
+
+function merge(entries: Map<string, Entry>, text: string, more: Readonly<Entry>): void {
+  const { position, fixes, occurrences } = more;
+  // Unlike others, those of fixes keep the first position.
+  const known = fixes === undefined ? undefined : entries.get(text)?.position;
+  const entry = add(entries, text, known ?? position);
+  if (occurrences !== undefined) entry.occurrences = (entry.occurrences ?? 0) + occurrences;
+  if (fixes !== undefined) entry.fixes = entry.fixes ? bothFixes(entry.fixes, fixes) : fixes;
+}
+
+function bothFixes(a: FixSummary, b: FixSummary): FixSummary {
+  return {
+    count: a.count + b.count,
+    minTimeMs: Math.min(a.minTimeMs, b.minTimeMs),
+    maxTimeMs: Math.max(a.maxTimeMs, b.maxTimeMs),
+    minBucket: Math.min(a.minBucket, b.minBucket),
+    maxBucket: Math.max(a.maxBucket, b.maxBucket),
+    maxDiff: Math.max(a.maxDiff, b.maxDiff),
+  };
 }
 
 /** Whether what says `a` is evaluated after what says `b`: it encloses it, or stands behind it. */

@@ -13,6 +13,8 @@ import { parseExpression, stableFeatures } from './parser.ts';
 import type { ParserFeatures } from './parser.ts';
 import { planQuery } from './planner.ts';
 import type { PlanNode, PlannerPass } from './planner.ts';
+import { shardBySeries } from './planner.ts';
+import type { Shards } from './shards.ts';
 import type { Evaluation, QueryValue } from './value.ts';
 
 /** What PromQL may use beyond the stable language; the names follow Prometheus's feature flags. */
@@ -43,6 +45,8 @@ export interface EngineOptions {
   readonly features: EngineFeatures;
   /** What improves a plan before it is evaluated. Default: all there is; results are the same without. */
   readonly passes?: readonly PlannerPass[];
+  /** Who else evaluates series. Default: nobody; results are the same without. */
+  readonly shards?: Shards;
 }
 
 export interface InstantQuery {
@@ -113,29 +117,29 @@ export class Engine implements QueryEngine {
     times: { startMs: number; endMs: number; stepMs: number },
     lookbackMs: number | undefined,
   ): PlanNode {
-    const { defaultStepMs, passes } = this.#options;
+    const { defaultStepMs, passes, shards } = this.#options;
     const lookback = (lookbackMs ?? 0) > 0 ? lookbackMs! : this.#options.lookbackMs;
-    return planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs }, passes);
+    const plan = planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs }, passes);
+    return shards === undefined ? plan : shardBySeries(plan);
   }
 
-  /** A failure in one branch of the plan stops the others. */
+  /** A failure in one branch of the plan stops the others; work ahead of its end ends with it. */
   async #evaluate(
     text: string,
     { queryable, context }: { queryable: Queryable; context: QueryContext },
     compute: (run: QueryRun) => Promise<QueryValue>,
   ): Promise<Evaluation> {
-    const { maxSamples, features } = this.#options;
+    const { maxSamples, features, shards } = this.#options;
     const { delayedNameRemoval, typeAndUnitLabels, startTimestamps } = features;
     const flags = { delayedNameRemoval, typeAndUnitLabels, startTimestamps };
-    const failed = new AbortController();
-    const signal = AbortSignal.any([context.signal, failed.signal]);
+    const over = new AbortController();
+    const signal = AbortSignal.any([context.signal, over.signal]);
     const linked = { ...context, signal };
-    const run = new QueryRun({ queryable, context: linked, maxSamples, ...flags });
+    const run = new QueryRun({ queryable, context: linked, maxSamples, shards, flags });
     try {
       return this.#evaluation(text, run, await compute(run));
-    } catch (thrown) {
-      failed.abort();
-      throw thrown;
+    } finally {
+      over.abort();
     }
   }
 

@@ -7,6 +7,7 @@ import { pushMatchers } from './planner/push-matchers.ts';
 import type { QueryTimes } from './planner/scope.ts';
 import { rootScope } from './planner/scope.ts';
 
+export { shardBySeries } from './planner/shard-by-series.ts';
 export { printPlan } from './planner/print-plan.ts';
 export type { PlanNode } from './planner/nodes.ts';
 export type { QueryTimes } from './planner/scope.ts';

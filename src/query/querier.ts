@@ -125,12 +125,9 @@ async function select(
     warnings.push(...batch.warnings);
     if (batch.stats !== undefined) options.storeStats?.add(batch.stats);
   }
-  const reader = new SeriesReader({
-    algorithm: dedups ? options.algorithm : undefined,
-    choice,
-    func: hints.func,
-    mint,
-    maxt,
+  const algorithm = dedups ? options.algorithm : undefined;
+  const reading = { kind: 'stored', algorithm, choice, func: hints.func, mint, maxt } as const;
+  const reader = new SeriesReader(reading, {
     budget: context.budget,
     onDamage: (error) => {
       if (options.partialResponse === PartialResponse.Abort) throw error;

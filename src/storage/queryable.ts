@@ -1,3 +1,5 @@
+import type { ByteReader } from '#/lib/byte-reader.ts';
+import type { ByteWriter } from '#/lib/byte-writer.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
@@ -43,7 +45,38 @@ export interface Series {
    * @throws CorruptionError if a chunk is damaged.
    */
   read(mint: number, maxt: number, into: SampleBuffer): void;
+  /** The series as bytes, to be read on another thread; absent if it has no such form. */
+  readonly portable?: PortableSeries;
 }
+
+/** What a `SeriesOpener` elsewhere needs to read a series with the same result. */
+export interface PortableSeries {
+  /** The same object for all series of a select. */
+  readonly reading: SeriesReading;
+  /** About how many bytes `write` writes. */
+  readonly sizeBytes: number;
+  write(into: ByteWriter): void;
+  /**
+   * What this series' `read` would have done about damage that was found elsewhere.
+   * @throws CorruptionError if that was to throw.
+   */
+  onDamage(message: string): void;
+}
+
+/** How the series of a select are read: plain data. `kind` tells whose it is. */
+export interface SeriesReading {
+  readonly kind: string;
+}
+
+/** Makes series of what `PortableSeries.write` wrote, one after the other. */
+export type SeriesOpener = (
+  reading: SeriesReading,
+  context: {
+    readonly budget: MemoryBudget;
+    /** Told of what cannot be read and is left out. */
+    readonly onDamage: (message: string) => void;
+  },
+) => (labels: Labels, bytes: ByteReader) => Series;
 
 /** The answer of a select. */
 export interface SeriesSet {

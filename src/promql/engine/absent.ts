@@ -23,6 +23,7 @@ export class AbsentOperator implements Operator {
 
   async open(): Promise<readonly OutputSeries[]> {
     const series = await this.#input.open();
+    await this.#input.readAhead?.([...series.keys()]);
     const column = new StepColumn(this.#grid.steps);
     for (let index = 0; index < series.length; index++) {
       this.#input.read(index, column);

@@ -51,6 +51,11 @@ export class AggregateOperator implements Operator {
     return this.#groups.map(({ labels, dropName }) => ({ labels, dropName }));
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    if (this.#folded !== undefined) return;
+    await this.#parts.input.readAhead?.(order.flatMap((index) => this.#groups[index]!.members));
+  }
+
   read(index: number, into: StepColumn): void {
     if (this.#folded !== undefined) {
       into.copyFrom(this.#folded[index]!);
@@ -64,6 +69,7 @@ export class AggregateOperator implements Operator {
   async #foldAll(): Promise<StepColumn[]> {
     const { steps } = this.#parts.node.grid;
     const columns: StepColumn[] = [];
+    await this.#parts.input.readAhead?.(this.#groups.flatMap(({ members }) => members));
     for (const { members } of this.#groups) {
       this.#run.reserve(columnBytes(steps));
       const column = new StepColumn(steps);

@@ -83,7 +83,8 @@ function timestampOperator(node: CallNode, vector: Operator, run: QueryRun): Ope
 
 function matchersOf(node: CallNode) {
   const [arg] = node.args;
-  return arg?.kind === 'selector' ? arg.request.matchers : [];
+  const vector = arg?.kind === 'sharded' ? arg.expression : arg;
+  return vector?.kind === 'selector' ? vector.request.matchers : [];
 }
 
 function labelOperator(node: CallNode, vector: Operator): Operator {

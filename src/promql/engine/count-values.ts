@@ -33,6 +33,7 @@ export class CountValuesOperator implements Operator {
 
   async open(): Promise<readonly OutputSeries[]> {
     const series = await this.#input.open();
+    await this.#input.readAhead?.([...series.keys()]);
     const column = new StepColumn(this.#node.grid.steps);
     for (const [index, { labels }] of series.entries()) {
       this.#input.read(index, column);

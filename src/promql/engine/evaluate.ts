@@ -27,6 +27,7 @@ export async function evaluateScalar(plan: PlanNode, run: QueryRun): Promise<Que
 export async function evaluateVector(plan: PlanNode, run: QueryRun): Promise<QueryValue> {
   const operator = namedOperator(plan, run);
   const series = await operator.open();
+  await operator.readAhead?.([...series.keys()]);
   const column = new StepColumn(1);
   const samples: VectorSample[] = [];
   const timeMs = plan.grid.startMs;
@@ -51,6 +52,7 @@ const BYTES_PER_SAMPLE = 64;
 export async function evaluateMatrix(plan: PlanNode, run: QueryRun): Promise<QueryValue> {
   const operator = namedOperator(plan, run);
   const found = await operator.open();
+  await operator.readAhead?.([...found.keys()]);
   const column = new StepColumn(plan.grid.steps);
   const times = stepTimes(plan.grid);
   const series: MatrixSeries[] = [];

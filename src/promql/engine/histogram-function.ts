@@ -76,6 +76,14 @@ export class HistogramFunctionOperator implements Operator {
     return this.#merged.series;
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    const members = this.#merged!.inputsOf(order).flatMap((output) => {
+      const { native, buckets } = this.#outputs[output]!.group;
+      return [...(native === undefined ? [] : [native]), ...buckets.map(({ member }) => member)];
+    });
+    await this.#vector.readAhead?.(members);
+  }
+
   read(index: number, into: StepColumn): void {
     this.#merged!.read(index, into, this.#readOutput);
   }

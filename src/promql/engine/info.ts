@@ -46,6 +46,7 @@ export class InfoOperator implements Operator {
       nameMatchers.every((matcher) => matcher.matches(labels.get(METRIC_NAME)));
     const infos = await this.#readInfos(base, nameMatchers, isInfo);
     const outputs = new Map<string, { labels: Labels; dropName: boolean; column: StepColumn }>();
+    await this.#base.readAhead?.([...base.keys()]);
     const column = new StepColumn(this.#node.grid.steps);
     for (const [index, { labels, dropName }] of base.entries()) {
       this.#base.read(index, column);

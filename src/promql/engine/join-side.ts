@@ -27,6 +27,15 @@ export class JoinSide {
     this.series = await this.#operator.open();
   }
 
+  /** Says which series will be asked for, in this order. */
+  async readAhead(order: Iterable<number | undefined>): Promise<void> {
+    const unread = new Set<number>();
+    for (const index of order) {
+      if (index !== undefined && !this.#kept.has(index)) unread.add(index);
+    }
+    await this.#operator.readAhead?.([...unread]);
+  }
+
   /** Reads series that no output needs and that were not read for another reason. */
   async readUnused(indexes: Iterable<number>): Promise<void> {
     const unread = [...indexes].filter((index) => !this.#kept.has(index));

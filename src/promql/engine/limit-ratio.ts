@@ -31,12 +31,16 @@ export class LimitRatioOperator implements Operator {
     const [series] = await Promise.all([this.#input.open(), this.#parameter.open()]);
     this.#ratios = readScalar(this.#parameter, this.#node.grid.steps);
     if (this.#ratios.every((ratio) => ratio === 0)) {
-      await readUnused(this.#input, series.keys(), this.#node.grid.steps, this.#run);
+      await readUnused(this.#input, [...series.keys()], this.#node.grid.steps, this.#run);
       return [];
     }
     this.#checkRatios();
     this.#offsets = series.map(({ labels }) => sampleOffset(labels));
     return series;
+  }
+
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#input.readAhead?.(order);
   }
 
   read(index: number, into: StepColumn): void {

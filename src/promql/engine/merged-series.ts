@@ -24,6 +24,12 @@ export class MergedSeries {
     this.series = this.#members?.map(([first]) => relabelled[first!]!) ?? relabelled;
   }
 
+  /** The inputs in the order in which they are read for the series of `order`. */
+  inputsOf(order: readonly number[]): readonly number[] {
+    const members = this.#members;
+    return members === undefined ? order : order.flatMap((index) => members[index]!);
+  }
+
   /**
    * Reads series `index` with the help of `readInput`.
    * @throws EvaluationError if two of its inputs have a sample at the same step.

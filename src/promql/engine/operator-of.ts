@@ -14,9 +14,10 @@ import type { WindowReach } from './range-call.ts';
 import { RelabelOperator, unnamed } from './relabel.ts';
 import { StoredSamples, SubquerySamples } from './sample-source.ts';
 import type { SampleSource } from './sample-source.ts';
-import { CombinedScalar, ComputedScalar } from './scalar.ts';
+import { CombinedScalar, ComputedScalar, KnownScalar } from './scalar.ts';
 import { SelectorOperator } from './selector.ts';
 import { SetOperator } from './set-operation.ts';
+import { ShardedOperator } from './sharded.ts';
 import { SmoothedSelectorOperator } from './smoothed-selector.ts';
 import { StepInvariantOperator } from './step-invariant.ts';
 import { negate } from './unary.ts';
@@ -63,6 +64,13 @@ export function operatorOf(node: PlanNode, run: QueryRun): Operator {
     }
     case 'step-invariant':
       return new StepInvariantOperator(operatorOf(node.expression, run));
+    case 'known-scalar':
+      return new KnownScalar(node.values);
+    case 'sharded': {
+      const { shards } = run;
+      if (shards === undefined) return operatorOf(node.expression, run);
+      return new ShardedOperator(node, run, shards, (plan) => operatorOf(plan, run));
+    }
     case 'string':
     case 'matrix':
       throw new Error(`broken invariant: a ${node.kind} is no operand`);
@@ -132,6 +140,7 @@ const scalarFunctions = new Set(['time', 'pi', 'scalar', 'max_of', 'min_of']);
 function isScalar(node: PlanNode): boolean {
   switch (node.kind) {
     case 'number':
+    case 'known-scalar':
       return true;
     case 'unary':
     case 'step-invariant':

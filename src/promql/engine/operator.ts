@@ -24,6 +24,12 @@ export interface OutputSeries {
 export interface Operator {
   /** Called once. The series may include some without any sample. */
   open(): Promise<readonly OutputSeries[]>;
+  /**
+   * Says in which order series will be read, so that an operator whose work is done elsewhere has
+   * them at hand. Resolves when reading may begin. Nothing depends on it but speed: any series can
+   * be read at any time. Whoever reads many pauses between them when `QueryRun.isDue`.
+   */
+  readAhead?(order: readonly number[]): Promise<void>;
   /** Fills the cleared or used column `into`, which has the operator's number of steps. */
   read(index: number, into: StepColumn): void;
 }

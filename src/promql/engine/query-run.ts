@@ -1,32 +1,48 @@
 import { LimitError } from '#/lib/errors.ts';
+import { untilAborted } from '#/lib/until-aborted.ts';
+import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import type { QueryContext, Queryable, SelectRequest, Series } from '#/storage/queryable.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { Annotations } from '../annotations.ts';
+import type { TakenNotes } from '../annotations.ts';
+import type { Shards } from '../shards.ts';
 import type { StepColumn } from '../step-column.ts';
 
 /** What the operators of one evaluation share: its sources, its limits and its messages. */
 export class QueryRun {
   readonly annotations = new Annotations();
-  readonly delayedNameRemoval: boolean;
-  readonly typeAndUnitLabels: boolean;
-  readonly startTimestamps: boolean;
+  readonly flags: RunFlags;
+  /** Where parts of the plan may be evaluated elsewhere. */
+  readonly shards: Shards | undefined;
   readonly #queryable: Queryable;
   readonly #context: QueryContext;
   readonly #maxSamples: number;
   readonly #answers = new Map<SelectRequest, Promise<readonly Series[]>>();
   readonly #warnings = new Set<string>();
   #work = 0;
+  readonly #awaited = new Set<Promise<unknown>>();
   #samples = 0;
   #peakSamples = 0;
   #totalSamples = 0;
 
   constructor(options: RunOptions) {
-    this.delayedNameRemoval = options.delayedNameRemoval;
-    this.typeAndUnitLabels = options.typeAndUnitLabels;
-    this.startTimestamps = options.startTimestamps;
+    this.flags = options.flags;
+    this.shards = options.shards;
     this.#queryable = options.queryable;
     this.#context = options.context;
     this.#maxSamples = options.maxSamples > 0 ? options.maxSamples : Number.POSITIVE_INFINITY;
+  }
+
+  get delayedNameRemoval(): boolean {
+    return this.flags.delayedNameRemoval;
+  }
+
+  get typeAndUnitLabels(): boolean {
+    return this.flags.typeAndUnitLabels;
+  }
+
+  get startTimestamps(): boolean {
+    return this.flags.startTimestamps;
   }
 
   /** Equal requests, by identity, are asked once. */
@@ -74,16 +90,36 @@ export class QueryRun {
 
   /** Whether it is time to let others run. Ask between two series, then `pause()`. */
   get isDue(): boolean {
-    return this.#work >= WORK_BETWEEN_PAUSES;
+    return this.#work >= WORK_BETWEEN_PAUSES || this.#awaited.size > 0;
+  }
+
+  /** Makes a pause due that ends when `ready` does, since what comes next is not there yet. */
+  pauseFor(ready: Promise<unknown>): void {
+    this.#awaited.add(ready);
   }
 
   /** @throws an AbortError or TimeoutError if the query has been aborted meanwhile. */
   async pause(): Promise<void> {
+    const awaited = [...this.#awaited];
     this.#work = 0;
-    await new Promise<void>((resolve) => {
-      setImmediate(resolve);
-    });
+    this.#awaited.clear();
+    if (awaited.length === 0) await nextTurn();
+    else await this.wait(Promise.all(awaited));
     this.throwIfAborted();
+  }
+
+  /** What `work` comes to. @throws as `pause` does, at once. */
+  async wait<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await untilAborted(work, this.signal);
+    } catch (thrown) {
+      this.throwIfAborted();
+      throw thrown;
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
   }
 
   throwIfAborted(): void {
@@ -95,6 +131,10 @@ export class QueryRun {
     const error = new Error(`${what} in expression evaluation`, { cause });
     error.name = timedOut ? 'TimeoutError' : 'AbortError';
     throw error;
+  }
+
+  get budget(): MemoryBudget {
+    return this.#context.budget;
   }
 
   /** Counts bytes that stay for longer than one series. */
@@ -127,15 +167,50 @@ export class QueryRun {
   countSamples(count: number): void {
     this.#totalSamples += count;
   }
+
+  /** Takes out what was counted and noted since the last time, to be added to another run. */
+  takeEffects(): RunEffects {
+    const [counted, touched] = [this.#totalSamples, this.#peakSamples];
+    this.#totalSamples = 0;
+    this.#peakSamples = 0;
+    return { counted, touched, notes: this.annotations.take() };
+  }
+
+  /** As if what another run did had been done here. */
+  addEffects({ counted, touched, notes }: RunEffects): void {
+    this.countSamples(counted);
+    this.touchSamples(touched);
+    if (notes !== undefined) this.annotations.addAll(notes);
+  }
+}
+
+/** What reading series does to its run. */
+export interface RunEffects {
+  /** Samples for `countSamples`, and the most at once for `touchSamples`. */
+  readonly counted: number;
+  readonly touched: number;
+  readonly notes: TakenNotes | undefined;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** Features that operators ask for; the names are those of `EngineFeatures`. */
+export interface RunFlags {
+  readonly delayedNameRemoval: boolean;
+  readonly typeAndUnitLabels: boolean;
+  readonly startTimestamps: boolean;
 }
 
 export interface RunOptions {
   readonly queryable: Queryable;
   readonly context: QueryContext;
   readonly maxSamples: number;
-  readonly delayedNameRemoval: boolean;
-  readonly typeAndUnitLabels: boolean;
-  readonly startTimestamps: boolean;
+  readonly flags: RunFlags;
+  readonly shards?: Shards | undefined;
 }
 
 /** About 10 ms of work. */

@@ -68,6 +68,10 @@ export class RangeCallOperator implements Operator {
     return this.#merged.series;
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#parts.source.readAhead?.(this.#merged!.inputsOf(order));
+  }
+
   read(index: number, into: StepColumn): void {
     this.#merged!.read(index, into, this.#readInput);
   }

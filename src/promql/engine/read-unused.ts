@@ -8,13 +8,14 @@ import type { QueryRun } from './query-run.ts';
  */
 export async function readUnused(
   input: Operator,
-  indexes: Iterable<number>,
+  indexes: readonly number[],
   steps: number,
   run: QueryRun,
 ): Promise<void> {
-  let column: StepColumn | undefined;
+  if (indexes.length === 0) return;
+  await input.readAhead?.(indexes);
+  const column = new StepColumn(steps);
   for (const index of indexes) {
-    column ??= new StepColumn(steps);
     input.read(index, column);
     run.spend(steps);
     if (run.isDue) await run.pause();

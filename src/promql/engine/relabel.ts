@@ -31,6 +31,10 @@ export class RelabelOperator implements Operator {
     return this.#merged.series;
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#input.readAhead?.(this.#merged!.inputsOf(order));
+  }
+
   read(index: number, into: StepColumn): void {
     this.#merged!.read(index, into, this.#readInput);
   }

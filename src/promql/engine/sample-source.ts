@@ -13,6 +13,8 @@ import type { QueryRun } from './query-run.ts';
 /** Where a range function's samples come from: the storage or a subquery. */
 export interface SampleSource {
   open(): Promise<readonly OutputSeries[]>;
+  /** As of an operator. */
+  readAhead?(order: readonly number[]): Promise<void>;
   /** Fills the empty buffer `into` with all samples of a series that any window needs, none stale. */
   read(index: number, into: SampleBuffer): void;
 }
@@ -76,6 +78,10 @@ export class SubquerySamples implements SampleSource {
 
   open(): Promise<readonly OutputSeries[]> {
     return this.#expression.open();
+  }
+
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#expression.readAhead?.(order);
   }
 
   read(index: number, into: SampleBuffer): void {

@@ -28,6 +28,25 @@ export class ComputedScalar implements Operator {
   }
 }
 
+/** A scalar whose values at the steps are given, at the latest when it is read. */
+export class KnownScalar implements Operator {
+  readonly #values: Float64Array;
+
+  constructor(values: Float64Array) {
+    this.#values = values;
+  }
+
+  open(): Promise<readonly OutputSeries[]> {
+    return Promise.resolve(scalarSeries(Labels.empty));
+  }
+
+  read(_index: number, into: StepColumn): void {
+    into.clear();
+    into.values.set(this.#values);
+    into.present.fill(1);
+  }
+}
+
 /** A scalar out of scalars: `1 + time()`, `max_of(a, b)`. */
 export class CombinedScalar implements Operator {
   readonly #left: Operator;
@@ -71,6 +90,7 @@ export class ScalarOfVector implements Operator {
 
   async open(): Promise<readonly OutputSeries[]> {
     const series = await this.#vector.open();
+    await this.#vector.readAhead?.([...series.keys()]);
     const { values, present, steps } = this.#result;
     const found = new Uint8Array(steps);
     const column = new StepColumn(steps);

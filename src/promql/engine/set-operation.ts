@@ -44,6 +44,36 @@ export class SetOperator implements Operator {
     return this.#merged.series;
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    const inputs = this.#merged!.inputsOf(order);
+    const { ofLeft, ofRight } = this.#match;
+    const left = inputs.filter((index) => index < this.#leftCount);
+    const right = inputs
+      .filter((index) => index >= this.#leftCount)
+      .map((index) => index - this.#leftCount);
+    // Masks are made of the side that is not put out.
+    const masks =
+      this.#node.operator === 'or'
+        ? {
+            left: membersOf(
+              right.map((index) => ofRight[index]!),
+              'left',
+            ),
+            right: [],
+          }
+        : {
+            left: [],
+            right: membersOf(
+              left.map((index) => ofLeft[index]!),
+              'right',
+            ),
+          };
+    await Promise.all([
+      this.#left.readAhead?.([...left, ...masks.left]),
+      this.#right.readAhead?.([...right, ...masks.right]),
+    ]);
+  }
+
   read(index: number, into: StepColumn): void {
     this.#merged!.read(index, into, this.#readOutput);
   }
@@ -82,6 +112,10 @@ export class SetOperator implements Operator {
     }
     return mask;
   }
+}
+
+function membersOf(groups: readonly MatchGroup[], side: 'left' | 'right'): number[] {
+  return [...new Set(groups)].flatMap((group) => group[side]);
 }
 
 function keepWhere(column: StepColumn, mask: Uint8Array, wanted: 0 | 1): void {

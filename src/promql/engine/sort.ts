@@ -54,6 +54,7 @@ export class SortOperator implements Operator {
   async open(): Promise<readonly OutputSeries[]> {
     const series = await this.#input.open();
     if (this.#grid.steps !== 1) return series;
+    await this.#input.readAhead?.([...series.keys()]);
     const column = new StepColumn(1);
     const sortables: (Sortable & { index: number })[] = [];
     for (const [index, { labels }] of series.entries()) {
@@ -64,6 +65,10 @@ export class SortOperator implements Operator {
     }
     this.#order = sortables.sort(this.#compare).map(({ index }) => index);
     return this.#order.map((index) => series[index]!);
+  }
+
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#input.readAhead?.(order.map((index) => this.#order?.[index] ?? index));
   }
 
   read(index: number, into: StepColumn): void {

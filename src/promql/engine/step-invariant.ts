@@ -14,6 +14,10 @@ export class StepInvariantOperator implements Operator {
     return this.#expression.open();
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#expression.readAhead?.(order);
+  }
+
   read(index: number, into: StepColumn): void {
     this.#expression.read(index, this.#once);
     into.clear();

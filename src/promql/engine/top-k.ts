@@ -39,11 +39,13 @@ export class TopKOperator implements Operator {
     const { steps } = this.#node.grid;
     const limits = limitsOf(readScalar(this.#parameter, steps), series.length);
     if (limits === undefined) {
-      await readUnused(this.#input, series.keys(), steps, this.#run);
+      await readUnused(this.#input, [...series.keys()], steps, this.#run);
       return [];
     }
     const selected: Selected[] = [];
-    for (const group of groupSeries(series, this.#node)) {
+    const groups = groupSeries(series, this.#node);
+    await this.#input.readAhead?.(groups.flatMap(({ members }) => members));
+    for (const group of groups) {
       selected.push(...(await this.#select(group, limits)));
     }
     this.#selected = selected;

@@ -40,6 +40,10 @@ export class VectorScalarOperator implements Operator {
     return this.#merged.series;
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    await this.#parts.vector.readAhead?.(this.#merged!.inputsOf(order));
+  }
+
   read(index: number, into: StepColumn): void {
     this.#merged!.read(index, into, this.#readInput);
   }

@@ -103,6 +103,14 @@ export class VectorVectorOperator implements Operator {
     await this.#one.readUnused(one);
   }
 
+  async readAhead(order: readonly number[]): Promise<void> {
+    const pairs = order.flatMap((index) => this.#outputs[index]!.pairs);
+    await Promise.all([
+      this.#many.readAhead(pairs.map(({ many }) => many)),
+      this.#one.readAhead(pairs.map(({ one }) => one)),
+    ]);
+  }
+
   read(index: number, into: StepColumn): void {
     const { pairs } = this.#outputs[index]!;
     into.clear();

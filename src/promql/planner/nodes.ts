@@ -12,6 +12,7 @@ import type { StepGrid } from '../value.ts';
  */
 export type PlanNode =
   | NumberNode
+  | KnownScalarNode
   | StringNode
   | SelectorNode
   | MatrixNode
@@ -21,7 +22,8 @@ export type PlanNode =
   | UnaryNode
   | BinaryNode
   | AggregateNode
-  | StepInvariantNode;
+  | StepInvariantNode
+  | ShardedNode;
 
 interface Node {
   readonly position: PositionRange;
@@ -31,6 +33,12 @@ interface Node {
 export interface NumberNode extends Node {
   readonly kind: 'number';
   readonly value: number;
+}
+
+/** A scalar that has been evaluated: its values at the steps. */
+export interface KnownScalarNode extends Node {
+  readonly kind: 'known-scalar';
+  readonly values: Float64Array;
 }
 
 export interface StringNode extends Node {
@@ -149,10 +157,17 @@ export interface StepInvariantNode extends Node {
   readonly expression: PlanNode;
 }
 
+/** Its expression is evaluated for each series by itself, so workers may share the series out. */
+export interface ShardedNode extends Node {
+  readonly kind: 'sharded';
+  readonly expression: PlanNode;
+}
+
 /** The node with `change` applied to each of its direct children. */
 export function mapChildren(node: PlanNode, change: (child: PlanNode) => PlanNode): PlanNode {
   switch (node.kind) {
     case 'number':
+    case 'known-scalar':
     case 'string':
     case 'selector':
       return node;
@@ -165,6 +180,7 @@ export function mapChildren(node: PlanNode, change: (child: PlanNode) => PlanNod
     case 'info':
     case 'unary':
     case 'step-invariant':
+    case 'sharded':
       return { ...node, expression: change(node.expression) };
     case 'binary':
       return { ...node, left: change(node.left), right: change(node.right) };

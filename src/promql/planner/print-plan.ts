@@ -21,6 +21,8 @@ function describe(node: PlanNode): string {
     case 'number':
     case 'string':
       return `${node.kind} ${JSON.stringify(node.value)}`;
+    case 'known-scalar':
+      return 'known';
     case 'selector':
       return `select ${describeRequest(node.request)}${describeShift(node)}`;
     case 'matrix':
@@ -38,6 +40,8 @@ function describe(node: PlanNode): string {
       return `${node.operator} ${node.without ? 'without' : 'by'} (${node.grouping.join(', ')})`;
     case 'step-invariant':
       return 'once';
+    case 'sharded':
+      return 'series by series';
   }
 }
 
@@ -66,6 +70,7 @@ function describeShift({ atMs, offsetMs }: TimeShift): string {
 function childrenOf(node: PlanNode): readonly PlanNode[] {
   switch (node.kind) {
     case 'number':
+    case 'known-scalar':
     case 'string':
     case 'selector':
       return [];
@@ -78,6 +83,7 @@ function childrenOf(node: PlanNode): readonly PlanNode[] {
     case 'info':
     case 'unary':
     case 'step-invariant':
+    case 'sharded':
       return [node.expression];
     case 'binary':
       return [node.left, node.right];

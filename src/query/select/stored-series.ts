@@ -1,21 +1,35 @@
 import { mergeReplicas, readsAsCounter } from '#/dedup/dedup.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
+import type { ByteWriter } from '#/lib/byte-writer.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import { Labels } from '#/model/labels.ts';
-import type { Series } from '#/storage/queryable.ts';
+import type { PortableSeries, Series, SeriesReading } from '#/storage/queryable.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { AggregateChunk } from '#/storeapi/store.ts';
 import type { AggregateChoice } from '../aggregates.ts';
+import { replicasSize, writeReplicas } from './chunk-bytes.ts';
+import type { Replicas } from './chunk-bytes.ts';
 import { isDownsampled, splitOverlaps } from './lanes.ts';
 import { ChunkScratch, readChunks, readTotals } from './read-chunks.ts';
 import type { OnDamage } from './read-chunks.ts';
 
+/** How the series of one select are read. Without an algorithm only equal timestamps are dropped. */
+export interface StoredReading extends SeriesReading {
+  readonly kind: 'stored';
+  readonly algorithm: DedupAlgorithm | undefined;
+  readonly choice: AggregateChoice;
+  readonly func: string;
+  readonly mint: number;
+  readonly maxt: number;
+}
+
 /**
- * How the series of one select are read, and the buffers they share: reading is synchronous, so
+ * Reads the series of one select, and has the buffers they share: reading is synchronous, so
  * only one of them is ever at it.
  */
 export class SeriesReader {
+  readonly reading: StoredReading;
   readonly #algorithm: DedupAlgorithm | undefined;
   readonly #choice: AggregateChoice;
   readonly #isCounter: boolean;
@@ -29,24 +43,22 @@ export class SeriesReader {
   readonly #buffers: SampleBuffer[] = [];
   #reservedBytes = 0;
 
-  /** Without an algorithm nothing is deduplicated but equal timestamps. */
-  constructor(options: {
-    readonly algorithm: DedupAlgorithm | undefined;
-    readonly choice: AggregateChoice;
-    readonly func: string;
-    readonly mint: number;
-    readonly maxt: number;
-    readonly budget: MemoryBudget;
-    /** Told of a chunk that cannot be read: it throws, or the chunk is left out. */
-    readonly onDamage: (error: CorruptionError) => void;
-  }) {
-    this.#algorithm = options.algorithm;
-    this.#choice = options.choice;
-    this.#isCounter = readsAsCounter(options.algorithm ?? 'chain', options.func);
-    this.#mint = options.mint;
-    this.#maxt = options.maxt;
-    this.#budget = options.budget;
-    this.#onDamage = options.onDamage;
+  constructor(
+    reading: StoredReading,
+    context: {
+      readonly budget: MemoryBudget;
+      /** Told of a chunk that cannot be read: it throws, or the chunk is left out. */
+      readonly onDamage: (error: CorruptionError) => void;
+    },
+  ) {
+    this.reading = reading;
+    this.#algorithm = reading.algorithm;
+    this.#choice = reading.choice;
+    this.#isCounter = readsAsCounter(reading.algorithm ?? 'chain', reading.func);
+    this.#mint = reading.mint;
+    this.#maxt = reading.maxt;
+    this.#budget = context.budget;
+    this.#onDamage = context.onDamage;
   }
 
   /** Appends the samples of `[mint, maxt]`; `replicas` are the chunks of each, in time order. */
@@ -116,6 +128,10 @@ export class SeriesReader {
     }
   }
 
+  onDamage(error: CorruptionError): void {
+    this.#onDamage(error);
+  }
+
   #report({ mint, maxt }: AggregateChunk, thrown: CorruptionError): void {
     const where = `series ${this.#labels.toMetricString()}: chunk from ${mint} to ${maxt} ms`;
     this.#onDamage(new CorruptionError(`${where}: ${thrown.message}`, { cause: thrown }));
@@ -131,16 +147,12 @@ export class SeriesReader {
 }
 
 /** A series of a select's answer, decoded when it is read. */
-export class StoredSeries implements Series {
+export class StoredSeries implements Series, PortableSeries {
   readonly labels: Labels;
-  readonly replicas: readonly (readonly AggregateChunk[])[];
+  readonly replicas: Replicas;
   readonly #reader: SeriesReader;
 
-  constructor(
-    labels: Labels,
-    replicas: readonly (readonly AggregateChunk[])[],
-    reader: SeriesReader,
-  ) {
+  constructor(labels: Labels, replicas: Replicas, reader: SeriesReader) {
     this.labels = labels;
     this.replicas = replicas;
     this.#reader = reader;
@@ -148,5 +160,25 @@ export class StoredSeries implements Series {
 
   read(mint: number, maxt: number, into: SampleBuffer): void {
     this.#reader.read(this, mint, maxt, into);
+  }
+
+  get portable(): PortableSeries {
+    return this;
+  }
+
+  get reading(): StoredReading {
+    return this.#reader.reading;
+  }
+
+  get sizeBytes(): number {
+    return replicasSize(this.replicas);
+  }
+
+  write(into: ByteWriter): void {
+    writeReplicas(this.replicas, into);
+  }
+
+  onDamage(message: string): void {
+    this.#reader.onDamage(new CorruptionError(message));
   }
 }
