@@ -24,6 +24,8 @@ export interface FileStat {
  */
 export interface Disk {
   stat(path: string): Promise<FileStat | undefined>;
+  /** Bytes that can still be written to the file system of an existing path. */
+  freeBytes(path: string): Promise<number>;
   /** Entries in name order; links that lead nowhere are left out. */
   list(path: string): Promise<DirectoryEntry[]>;
   read(path: string): Promise<Uint8Array>;
@@ -67,6 +69,11 @@ export const nodeDisk: Disk = {
       if (isMissing(thrown)) return undefined;
       throw thrown;
     }
+  },
+
+  async freeBytes(path) {
+    const { bavail, bsize } = await fs.statfs(path);
+    return bavail * bsize;
   },
 
   async list(path) {

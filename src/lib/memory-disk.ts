@@ -26,6 +26,8 @@ export class MemoryDisk implements Disk {
   faults: FaultPlan | undefined;
   /** No room is left: what needs more fails with `code: 'ENOSPC'`, and a file that was begun is empty. */
   full = false;
+  /** What `freeBytes` goes by; writes are not refused. */
+  capacityBytes = Number.POSITIVE_INFINITY;
   readonly #clock: Pick<Clock, 'now'>;
   readonly #files = new Map<string, File>();
   /** Each with the inode that `stat` shows. */
@@ -53,6 +55,15 @@ export class MemoryDisk implements Disk {
       const inode = this.#directories.get(path);
       if (inode === undefined) return undefined;
       return { kind: 'directory', sizeBytes: 0, modifiedMs: 0, inode };
+    });
+  }
+
+  /** As much as `capacityBytes` says, less what the files hold. */
+  freeBytes(path: string): Promise<number> {
+    return this.#run(`disk.freeBytes ${path}`, () => {
+      let used = 0;
+      for (const { bytes } of this.#files.values()) used += bytes.length;
+      return this.full ? 0 : this.capacityBytes - used;
     });
   }
 

@@ -1,0 +1,113 @@
+import type { Metrics } from '#/telemetry/metrics.ts';
+
+/** Thanos's metrics of a compactor (cmd/thanos/compact.go, pkg/compact/compact.go), and a few of ours. */
+export class CompactMetrics {
+  readonly halted;
+  readonly retries;
+  readonly iterations;
+  readonly blocksMarked;
+  readonly garbageCollections;
+  readonly garbageCollectionFailures;
+  readonly garbageCollectionSeconds;
+  readonly garbageCollected;
+  readonly groupCompactions;
+  readonly groupRunsStarted;
+  readonly groupRunsCompleted;
+  readonly groupFailures;
+  readonly groupVertical;
+  readonly downsamples;
+  readonly downsampleFailures;
+  readonly downsampleSeconds;
+  readonly todoCompactions;
+  readonly todoBlocks;
+  readonly todoDownsamples;
+  readonly quarantinedGroups;
+  readonly backlogAgeSeconds;
+  readonly neededDiskBytes;
+
+  constructor(metrics: Metrics) {
+    const counter = (name: string, help: string) =>
+      metrics.counter({ name: `thanos_compact_${name}`, help });
+    const gauge = (name: string, help: string) =>
+      metrics.gauge({ name: `thanos_compact_${name}`, help });
+    const byResolution = (name: string, help: string) =>
+      metrics.counter({ name: `thanos_compact_${name}`, help, labels: ['resolution'] });
+    this.halted = gauge('halted', 'Set to 1 if the compactor halted due to an unexpected error.');
+    this.retries = counter(
+      'retries_total',
+      'Total number of retries after retriable compactor error.',
+    );
+    this.iterations = counter(
+      'iterations_total',
+      'Total number of iterations that were executed successfully.',
+    );
+    this.blocksMarked = metrics.counter({
+      name: 'thanos_compact_blocks_marked_total',
+      help: 'Total number of blocks marked in compactor.',
+      labels: ['marker', 'reason'],
+    });
+    this.garbageCollections = counter(
+      'garbage_collection_total',
+      'Total number of garbage collection operations.',
+    );
+    this.garbageCollectionFailures = counter(
+      'garbage_collection_failures_total',
+      'Total number of failed garbage collection operations.',
+    );
+    this.garbageCollectionSeconds = metrics.histogram({
+      name: 'thanos_compact_garbage_collection_duration_seconds',
+      help: 'Time it took to perform garbage collection iteration.',
+      buckets: [0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720],
+    });
+    this.garbageCollected = counter(
+      'garbage_collected_blocks_total',
+      'Total number of blocks marked for deletion by compactor.',
+    );
+    this.groupCompactions = byResolution(
+      'group_compactions_total',
+      'Total number of group compaction attempts that resulted in a new block.',
+    );
+    this.groupRunsStarted = byResolution(
+      'group_compaction_runs_started_total',
+      'Total number of group compaction attempts.',
+    );
+    this.groupRunsCompleted = byResolution(
+      'group_compaction_runs_completed_total',
+      'Total number of group completed compaction runs. This also includes compactor group runs that resulted with no compaction.',
+    );
+    this.groupFailures = byResolution(
+      'group_compactions_failures_total',
+      'Total number of failed group compactions.',
+    );
+    this.groupVertical = byResolution(
+      'group_vertical_compactions_total',
+      'Total number of group compaction attempts that resulted in a new block based on overlapping blocks.',
+    );
+    this.downsamples = byResolution('downsample_total', 'Total number of downsampling attempts.');
+    this.downsampleFailures = byResolution(
+      'downsample_failures_total',
+      'Total number of failed downsampling attempts.',
+    );
+    this.downsampleSeconds = metrics.histogram({
+      name: 'thanos_compact_downsample_duration_seconds',
+      help: 'Duration of downsample runs',
+      labels: ['resolution'],
+      buckets: [60, 300, 900, 1800, 3600, 7200, 14400],
+    });
+    this.todoCompactions = gauge('todo_compactions', 'number of compactions to be done');
+    this.todoBlocks = gauge('todo_compaction_blocks', 'number of blocks planned to be compacted');
+    this.todoDownsamples = gauge('todo_downsample_blocks', 'number of blocks to be downsampled');
+    this.quarantinedGroups = gauge(
+      'quarantined_groups',
+      'Groups of blocks that are left alone because of a fault; the log and the page name them.',
+    );
+    this.backlogAgeSeconds = gauge(
+      'backlog_age_seconds',
+      'How long ago the data of the oldest compaction to be done ended; 0 when there is none.',
+    );
+    this.neededDiskBytes = gauge(
+      'needed_disk_bytes',
+      'Disk that the job which needs most of those running or refused takes.',
+    );
+  }
+}
