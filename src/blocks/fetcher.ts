@@ -139,8 +139,11 @@ export class BlockFetcher {
     await concurrently(LOOKUPS, root, signal, async ({ name }, inner) => {
       const id = blockIdOf(name);
       if (id === undefined) return;
-      const attributes = await bucket.attributes(metaName(id), { signal: inner });
-      if (attributes === undefined) partial.set(id, withoutMeta(id));
+      // A meta that is not cached is read, which tells as well whether it is there.
+      const isThere =
+        !(await this.#isCached(id)) ||
+        (await bucket.attributes(metaName(id), { signal: inner })) !== undefined;
+      if (!isThere) partial.set(id, withoutMeta(id));
       // Looking would tell when it was written, but upstream's caches do not go by it.
       else await take({ id, modifiedMs: undefined }, inner);
     });
@@ -163,6 +166,17 @@ export class BlockFetcher {
       await take({ id, modifiedMs: entry.modifiedMs }, inner);
     });
     for (const id of seen) if (!whole.has(id)) partial.set(id, withoutMeta(id));
+  }
+
+  async #isCached(id: string): Promise<boolean> {
+    if (this.#cached.has(id)) return true;
+    if (this.#cacheDirectory === undefined) return false;
+    try {
+      return (await this.#options.disk.stat(join(this.#cacheDirectory, id))) !== undefined;
+    } catch {
+      // What cannot be read from there is read from the bucket.
+      return false;
+    }
   }
 
   async #meta(id: string, modifiedMs: number | undefined, signal: AbortSignal): Promise<BlockMeta> {

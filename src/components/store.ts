@@ -15,9 +15,8 @@ import type { GrpcServerOptions } from '#/grpc/server.ts';
 import { serveHttp } from '#/http/server.ts';
 import type { HttpServerOptions } from '#/http/server.ts';
 import { every } from '#/lib/clock.ts';
-import { deadline } from '#/lib/deadline.ts';
-import { UnavailableError } from '#/lib/errors.ts';
 import { Gate } from '#/lib/gate.ts';
+import { untilSuccess } from '#/lib/retry.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { TimeOrDuration } from '#/model/time-or-duration.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
@@ -64,9 +63,7 @@ export interface StoreConfig {
   };
 }
 
-/** The first look at the bucket is tried again for this long; then the store fails. */
-const INITIAL_SYNC_MS = 30_000;
-const INITIAL_SYNC_RETRY_MS = 10_000;
+const FIRST_SYNC_RETRY_MS = 10_000;
 
 /** Serves the blocks in a bucket over StoreAPI until `runtime.signal` aborts. */
 export async function runStore(config: StoreConfig, runtime: Runtime): Promise<void> {
@@ -87,7 +84,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
   const blocks = new BucketBlocks({
     find: async (of) => {
       const { metas, failures } = await viewer.fetch(of);
-      return { metas: [...metas.values()], incomplete: failures.length > 0 };
+      return { metas: [...metas.values()], failures };
     },
     bucket,
     disk,
@@ -173,25 +170,10 @@ function filtersOf(
   ];
 }
 
-/** @throws UnavailableError if the bucket stays out of reach. */
-async function firstSync(blocks: BucketBlocks, { clock, log, signal }: Runtime): Promise<void> {
-  using limit = deadline(clock, INITIAL_SYNC_MS, signal);
-  let last: unknown;
-  while (!limit.expired) {
-    try {
-      await blocks.sync(limit.signal);
-      return;
-    } catch (thrown) {
-      signal.throwIfAborted();
-      if (limit.expired) break;
-      last = thrown;
-      log.warn('cannot look into the bucket yet; trying again', { err: thrown });
-    }
-    await clock.sleep(INITIAL_SYNC_RETRY_MS, limit.signal).catch(() => undefined);
-    signal.throwIfAborted();
-  }
-  throw new UnavailableError(
-    `the first look into the bucket did not succeed within ${INITIAL_SYNC_MS / 1000} s`,
-    { cause: last },
-  );
+/** However long it takes: restarts would ask even more of a bucket that is out of reach. */
+function firstSync(blocks: BucketBlocks, { clock, log, signal }: Runtime): Promise<void> {
+  const failed = (err: unknown) => {
+    log.warn('cannot look into the bucket yet, so nothing is served; trying again', { err });
+  };
+  return untilSuccess(clock, FIRST_SYNC_RETRY_MS, signal, () => blocks.sync(signal), failed);
 }

@@ -1,3 +1,4 @@
+import { UnavailableError } from '#/lib/errors.ts';
 import { Gate } from '#/lib/gate.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { Labels } from '#/model/labels.ts';
@@ -16,8 +17,8 @@ import type { IndexCache } from './index-cache.ts';
 export interface FoundBlocks {
   /** The blocks that passed all filters. */
   readonly metas: readonly BlockMeta[];
-  /** Whether some could not be read, so that a missing block may still be there. */
-  readonly incomplete: boolean;
+  /** Why some could not be read: a missing block may still be there. */
+  readonly failures: readonly Error[];
 }
 
 export interface BucketBlocksOptions {
@@ -74,16 +75,16 @@ export class BucketBlocks implements BlockGroups {
   /**
    * Looks at the bucket and serves what is there. An incomplete look adds blocks and drops none. A
    * block that cannot be opened is left out and tried again at the next sync.
-   * @throws UnavailableError if the bucket cannot be listed.
+   * @throws UnavailableError if the bucket cannot be listed or the look was incomplete.
    */
   async sync(signal: AbortSignal): Promise<void> {
-    const { metas, incomplete } = await this.#options.find(signal);
+    const { metas, failures } = await this.#options.find(signal);
     this.#headers.retryDamaged();
     const found = new Set(metas.map(({ ulid }) => ulid));
     const fresh = metas.filter(({ ulid }) => !this.#blocks.has(ulid));
     const gate = new Gate(this.#options.concurrency);
     await Promise.all(fresh.map((meta) => gate.run(signal, () => this.#add(meta, signal))));
-    if (!incomplete) {
+    if (failures.length === 0) {
       const gone = [...this.#blocks.keys()].filter((ulid) => !found.has(ulid));
       for (const ulid of gone) this.#blocks.delete(ulid);
       this.#metrics.drops.inc(gone.length);
@@ -92,6 +93,12 @@ export class BucketBlocks implements BlockGroups {
     }
     this.#groups = grouped(this.#blocks.values());
     this.#metrics.loaded.set(this.#blocks.size);
+    const [first] = failures;
+    if (first === undefined) return;
+    throw new UnavailableError(
+      `the metas of ${failures.length} blocks cannot be read, besides ${metas.length} that can: ${first.message}`,
+      { cause: first },
+    );
   }
 
   async #add(meta: BlockMeta, signal: AbortSignal): Promise<void> {

@@ -56,7 +56,7 @@ class Fixture {
   async open(limits: Partial<RequestLimits>, indexCache: LruByteCache) {
     const metrics = new Metrics();
     const blocks = new BucketBlocks({
-      find: () => Promise.resolve({ metas: this.metas, incomplete: false }),
+      find: () => Promise.resolve({ metas: this.metas, failures: [] }),
       bucket: meteredBucket(this.bucket, metering, { clock: systemClock, metrics }),
       disk: this.disk,
       directory: '/headers',

@@ -6,6 +6,7 @@ import type { Runtime } from '#/components/runtime.ts';
 import { serveGrpc } from '#/grpc/server.ts';
 import type { Service } from '#/grpc/method.ts';
 import { systemClock } from '#/lib/clock.ts';
+import type { Clock } from '#/lib/clock.ts';
 import { MemoryDisk } from '#/lib/memory-disk.ts';
 import { nodeNet } from '#/lib/net.ts';
 import { systemRandom } from '#/lib/random.ts';
@@ -33,11 +34,11 @@ export interface Running extends AsyncDisposable {
   readonly done: Promise<void>;
 }
 
-function start(run: (runtime: Runtime) => Promise<void>): Running {
+function start(run: (runtime: Runtime) => Promise<void>, clock: Clock = systemClock): Running {
   const stop = new AbortController();
   const [log, metrics, probe] = [new MemoryLog(), new Metrics(), new Probe()];
   const done = run({
-    clock: systemClock,
+    clock,
     random: systemRandom,
     disk: new MemoryDisk(),
     net: nodeNet,
@@ -71,9 +72,10 @@ export interface RunningStore extends Running {
 export async function launchStore(
   bucket: Bucket,
   sync: Partial<StoreConfig['sync']> = {},
+  clock: Clock = systemClock,
 ): Promise<RunningStore> {
   const grpc = `127.0.0.1:${await freePort()}`;
-  const running = start((runtime) =>
+  const run = (runtime: Runtime) =>
     runStore(
       {
         http: { address: '127.0.0.1:0', gracePeriodMs: 100 },
@@ -100,9 +102,8 @@ export async function launchStore(
         },
       },
       runtime,
-    ),
-  );
-  return { ...running, grpc };
+    );
+  return { ...start(run, clock), grpc };
 }
 
 export async function startStore(
