@@ -61,15 +61,20 @@ export function formatDuration(durationMs: number): string {
   return sign + text;
 }
 
-/** A duration as Go prints it: `1h59m0.001s`, `38h0m0s`, `1.5s`, `20ms`, `0s`. */
+/**
+ * A duration as Go prints it, above a second to the microsecond and below to the nanosecond:
+ * `1h59m0.001s`, `38h0m0s`, `20ms`, `1.5µs`, `0s`.
+ */
 export function formatGoDuration(durationMs: number): string {
   const sign = durationMs < 0 ? '-' : '';
-  const total = Math.abs(durationMs);
+  const total = Math.round(Math.abs(durationMs) * 1e6) / 1e6;
   if (total === 0) return '0s';
+  if (total < 0.001) return `${sign}${Math.round(total * 1e6)}ns`;
+  if (total < 1) return `${sign}${Math.round(total * 1e6) / 1000}µs`;
   if (total < 1000) return `${sign}${total}ms`;
   const hours = Math.floor(total / UNITS_MS.h);
   const minutes = Math.floor((total % UNITS_MS.h) / UNITS_MS.m);
-  const seconds = `${(total % UNITS_MS.m) / 1000}s`;
+  const seconds = `${Number(((total % UNITS_MS.m) / 1000).toFixed(6))}s`;
   if (hours > 0) return `${sign}${hours}h${minutes}m${seconds}`;
   return minutes > 0 ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`;
 }

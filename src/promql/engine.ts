@@ -1,5 +1,6 @@
 import type { QueryContext, Queryable } from '#/storage/queryable.ts';
 import { BadInputError } from '#/lib/errors.ts';
+import { Analysis } from './analysis.ts';
 import { typeOf } from './ast.ts';
 import type { Expression, ValueType } from './ast.ts';
 import {
@@ -9,11 +10,12 @@ import {
   evaluateVector,
 } from './engine/evaluate.ts';
 import { QueryRun } from './engine/query-run.ts';
+import { explainPlan } from './explain.ts';
+import type { Explanation } from './explain.ts';
 import { parseExpression, stableFeatures } from './parser.ts';
 import type { ParserFeatures } from './parser.ts';
-import { planQuery } from './planner.ts';
-import type { PlanNode, PlannerPass } from './planner.ts';
-import { shardBySeries } from './planner.ts';
+import { plainPlan, planQuery, shardBySeries } from './planner.ts';
+import type { PlanNode, PlannerPass, QueryTimes } from './planner.ts';
 import type { Shards } from './shards.ts';
 import type { Evaluation, QueryValue } from './value.ts';
 
@@ -47,6 +49,8 @@ export interface EngineOptions {
   readonly passes?: readonly PlannerPass[];
   /** Who else evaluates series. Default: nobody; results are the same without. */
   readonly shards?: Shards;
+  /** The clock of analyses: it never goes back and is finer than a millisecond. Default: the process's. */
+  readonly elapsedMs?: () => number;
 }
 
 export interface InstantQuery {
@@ -54,6 +58,8 @@ export interface InstantQuery {
   readonly timeMs: number;
   /** Absent or 0: the engine's. */
   readonly lookbackMs?: number;
+  /** Measures every operator; the answer has an `analysis` then. Default: false. */
+  readonly analyze?: boolean;
 }
 
 export interface RangeQuery {
@@ -64,6 +70,8 @@ export interface RangeQuery {
   readonly stepMs: number;
   /** Absent or 0: the engine's. */
   readonly lookbackMs?: number;
+  /** As in `InstantQuery`. */
+  readonly analyze?: boolean;
 }
 
 /** Evaluates PromQL as Prometheus 3.14 does. Holds no state between queries. */
@@ -76,6 +84,11 @@ export interface QueryEngine {
   instant(query: InstantQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation>;
   /** As `instant`; the result is always a matrix, sorted by labels. */
   range(query: RangeQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation>;
+  /**
+   * How the query would be evaluated; reads no data.
+   * @throws BadInputError if the text is no PromQL, or not of a type for such a query.
+   */
+  explain(query: InstantQuery | RangeQuery): Explanation;
 }
 
 /** The engine of this process. */
@@ -91,53 +104,74 @@ export class Engine implements QueryEngine {
     queryable: Queryable,
     context: QueryContext,
   ): Promise<Evaluation> {
-    const { text, timeMs, lookbackMs } = query;
-    const expression = parseExpression(text, this.#options.features);
-    const times = { startMs: timeMs, endMs: timeMs, stepMs: 0 };
-    const plan = this.#plan(expression, times, lookbackMs);
+    const expression = this.#parse(query);
+    const plan = this.#plan(expression, query);
     const type = typeOf(expression);
-    return this.#evaluate(text, { queryable, context }, (run) => evaluateInstant(plan, type, run));
+    return this.#evaluate(query, plan, { queryable, context }, (run) =>
+      evaluateInstant(plan, type, run),
+    );
   }
 
   async range(query: RangeQuery, queryable: Queryable, context: QueryContext): Promise<Evaluation> {
-    const { text, startMs, endMs, stepMs, lookbackMs } = query;
-    const expression = parseExpression(text, this.#options.features);
+    const plan = this.#plan(this.#parse(query), query);
+    return this.#evaluate(query, plan, { queryable, context }, (run) => evaluateMatrix(plan, run));
+  }
+
+  explain(query: InstantQuery | RangeQuery): Explanation {
+    const expression = this.#parse(query);
+    const plain = plainPlan(expression, this.#times(query));
+    return explainPlan(plain, this.#plan(expression, query), this.#options.passes);
+  }
+
+  #parse(query: InstantQuery | RangeQuery): Expression {
+    const expression = parseExpression(query.text, this.#options.features);
     const type = typeOf(expression);
-    if (type !== 'vector' && type !== 'scalar') {
+    if ('startMs' in query && type !== 'vector' && type !== 'scalar') {
       throw new BadInputError(
         `invalid expression type "${documentedType(type)}" for range query, must be Scalar or instant Vector`,
       );
     }
-    const plan = this.#plan(expression, { startMs, endMs, stepMs }, lookbackMs);
-    return this.#evaluate(text, { queryable, context }, (run) => evaluateMatrix(plan, run));
+    return expression;
   }
 
-  #plan(
-    expression: Expression,
-    times: { startMs: number; endMs: number; stepMs: number },
-    lookbackMs: number | undefined,
-  ): PlanNode {
-    const { defaultStepMs, passes, shards } = this.#options;
-    const lookback = (lookbackMs ?? 0) > 0 ? lookbackMs! : this.#options.lookbackMs;
-    const plan = planQuery(expression, { ...times, lookbackMs: lookback, defaultStepMs }, passes);
+  #plan(expression: Expression, query: InstantQuery | RangeQuery): PlanNode {
+    const { passes, shards } = this.#options;
+    const plan = planQuery(expression, this.#times(query), passes);
     return shards === undefined ? plan : shardBySeries(plan);
+  }
+
+  #times(query: InstantQuery | RangeQuery): QueryTimes {
+    const { lookbackMs, defaultStepMs } = this.#options;
+    const times =
+      'startMs' in query
+        ? { startMs: query.startMs, endMs: query.endMs, stepMs: query.stepMs }
+        : { startMs: query.timeMs, endMs: query.timeMs, stepMs: 0 };
+    const given = query.lookbackMs ?? 0;
+    return { ...times, lookbackMs: given > 0 ? given : lookbackMs, defaultStepMs };
   }
 
   /** A failure in one branch of the plan stops the others; work ahead of its end ends with it. */
   async #evaluate(
-    text: string,
+    { text, analyze = false }: InstantQuery | RangeQuery,
+    plan: PlanNode,
     { queryable, context }: { queryable: Queryable; context: QueryContext },
     compute: (run: QueryRun) => Promise<QueryValue>,
   ): Promise<Evaluation> {
-    const { maxSamples, features, shards } = this.#options;
+    const { maxSamples, features, elapsedMs = processMs } = this.#options;
     const { delayedNameRemoval, typeAndUnitLabels, startTimestamps } = features;
     const flags = { delayedNameRemoval, typeAndUnitLabels, startTimestamps };
     const over = new AbortController();
     const signal = AbortSignal.any([context.signal, over.signal]);
     const linked = { ...context, signal };
-    const run = new QueryRun({ queryable, context: linked, maxSamples, shards, flags });
+    const analysis = analyze ? new Analysis(elapsedMs) : undefined;
+    // What others evaluate cannot be watched.
+    const shards = analyze ? undefined : this.#options.shards;
+    const run = new QueryRun({ queryable, context: linked, maxSamples, shards, analysis, flags });
     try {
-      return this.#evaluation(text, run, await compute(run));
+      const evaluation = this.#evaluation(text, run, await compute(run));
+      return analysis === undefined
+        ? evaluation
+        : { ...evaluation, analysis: analysis.result(plan) };
     } finally {
       over.abort();
     }
@@ -156,6 +190,10 @@ export class Engine implements QueryEngine {
       },
     };
   }
+}
+
+function processMs(): number {
+  return performance.now();
 }
 
 function evaluateInstant(plan: PlanNode, type: ValueType, run: QueryRun): Promise<QueryValue> {

@@ -4,9 +4,10 @@ import { unlimitedBudget } from '#/lib/memory-budget.ts';
 import { isStaleNaN } from '#/model/stale.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { Queryable, QueryContext } from '#/storage/queryable.ts';
-import type { InstantQuery, QueryEngine, RangeQuery } from './engine.ts';
+import type { InstantQuery, RangeQuery } from './engine.ts';
 import { parseExpression } from './parser.ts';
 import { runTestScript } from './testlang.ts';
+import type { TestedEngine } from './testlang.ts';
 import type { TestResult } from './testlang.ts';
 import { parseHistogram, formatHistogramLiteral } from './testlang/histogram-literal.ts';
 import { parseSequence } from './testlang/sequence.ts';
@@ -174,7 +175,7 @@ function run(script: string): Promise<TestResult> {
 }
 
 /** Evaluates nothing but a selector, at the very times of its samples. */
-class SelectorEngine implements QueryEngine {
+class SelectorEngine implements TestedEngine {
   async instant(query: InstantQuery, storage: Queryable): Promise<Evaluation> {
     const { text, timeMs } = query;
     const series = await readAll({ text, startMs: timeMs, endMs: timeMs, stepMs: 1 }, storage);

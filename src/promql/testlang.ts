@@ -1,11 +1,14 @@
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
 import type { Queryable } from '#/storage/queryable.ts';
-import type { EngineOptions, QueryEngine } from './engine.ts';
+import type { EngineOptions } from './engine.ts';
 import type { EvalCommand } from './testlang/commands.ts';
 import { evaluate } from './testlang/evaluate.ts';
+import type { TestedEngine } from './testlang/evaluate.ts';
 import { testEngineOptions } from './testlang/features.ts';
 import { load } from './testlang/load.ts';
 import { parseScript } from './testlang/parse-script.ts';
+
+export type { TestedEngine } from './testlang/evaluate.ts';
 
 export interface TestFailure {
   /** Of the `eval`, from 1. */
@@ -23,7 +26,7 @@ export interface TestResult {
 
 export interface TestRunner {
   /** Makes the engine to test; the script's queries use every feature. */
-  readonly engine: (options: EngineOptions) => QueryEngine;
+  readonly engine: (options: EngineOptions) => TestedEngine;
   /** Called for each failure as it comes. */
   readonly log?: (line: string) => void;
   /** Makes the source that queries read of what was loaded. Default: the samples in memory. */

@@ -1,5 +1,6 @@
 import type { FloatHistogram } from '#/model/histogram.ts';
 import type { Labels } from '#/model/labels.ts';
+import type { OperatorAnalysis } from './analysis.ts';
 
 /** The evaluation times of a query: `startMs + i × stepMs` for i in `[0, steps)`. */
 export interface StepGrid {
@@ -50,4 +51,6 @@ export interface Evaluation {
   readonly promqlWarnings: readonly string[];
   readonly promqlInfos: readonly string[];
   readonly stats: QueryStats;
+  /** What the operators did, where the query asks for it. */
+  readonly analysis?: OperatorAnalysis;
 }

@@ -182,7 +182,7 @@ function withoutReplicas(
 
 function proxyContext(
   { tenant, requestId, storeMatchers, startTimes }: QueryableOptions,
-  { signal, budget }: QueryContext,
+  { signal, budget, onSource }: QueryContext,
   lost: LostParts,
 ): ProxyContext {
   return {
@@ -193,6 +193,7 @@ function proxyContext(
     onMissing: (part) => lost.add(part),
     ...(requestId === undefined ? {} : { requestId }),
     ...(startTimes === undefined ? {} : { startTimes }),
+    ...(onSource === undefined ? {} : { onSource }),
   };
 }
 

@@ -34,6 +34,21 @@ export interface QueryContext {
   readonly signal: AbortSignal;
   /** Whoever buffers for this query reserves here. */
   readonly budget: MemoryBudget;
+  /** Told what each source contributed, by whoever asks several; for `analyze`. */
+  readonly onSource?: (report: SourceReport) => void;
+}
+
+/** What one source answered to a select. */
+export interface SourceReport {
+  readonly address: string;
+  readonly durationMs: number;
+  /** About the bytes it made the query hold. */
+  readonly bytes: number;
+  /** Frames, or whatever its answer came in. */
+  readonly responses: number;
+  readonly series: number;
+  readonly chunks: number;
+  readonly samples: number;
 }
 
 /** One series of a select's answer. Its bytes are in memory; reading is synchronous. */

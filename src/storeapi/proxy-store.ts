@@ -7,6 +7,7 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
+import type { SourceReport } from '#/storage/queryable.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { matchExternalLabels } from './external-labels.ts';
@@ -16,6 +17,7 @@ export { labelSetsMatch } from './proxy/choose.ts';
 import { collect } from './proxy/collect.ts';
 import type { Collected } from './proxy/collect.ts';
 import { mergeSeries } from './proxy/merge.ts';
+import { sourceReport } from './proxy/source-report.ts';
 import { describeEndpoint } from './proxy/texts.ts';
 import { StoreStats } from './store-stats.ts';
 import { PartialResponse } from './store.ts';
@@ -77,6 +79,8 @@ export interface ProxyContext extends StoreContext {
   /** Where received bytes are reserved. */
   readonly budget?: MemoryBudget;
   readonly onMissing?: (part: MissingPart) => void;
+  /** Told what each endpoint answered to Series. */
+  readonly onSource?: (report: SourceReport) => void;
 }
 
 const DEFAULT_BATCH = 64;
@@ -179,7 +183,9 @@ export class ProxyStore implements Store {
   ): Promise<Collected> {
     const { clock, responseTimeoutMs, log } = this.#options;
     const budget = context.budget ?? unlimitedBudget();
+    const sinceMs = clock.now();
     const answer = await collect(endpoint, request, context, { clock, responseTimeoutMs, budget });
+    context.onSource?.(sourceReport(answer, clock.now() - sinceMs));
     if (answer.series.length + answer.warnings.length === 0) this.#emptyStreams.inc();
     if (answer.wasUnsorted) {
       this.#unsortedStreams.inc();

@@ -26,6 +26,12 @@ import { VectorVectorOperator } from './vector-vector.ts';
 
 /** The physical plan of a logical one: an operator a node, not open yet. */
 export function operatorOf(node: PlanNode, run: QueryRun): Operator {
+  const { analysis } = run;
+  if (analysis === undefined) return newOperator(node, run);
+  return analysis.observe(node, () => newOperator(node, run));
+}
+
+function newOperator(node: PlanNode, run: QueryRun): Operator {
   switch (node.kind) {
     case 'number':
       return new ComputedScalar(node.grid, () => node.value);

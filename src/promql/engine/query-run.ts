@@ -3,6 +3,7 @@ import { untilAborted } from '#/lib/until-aborted.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import type { QueryContext, Queryable, SelectRequest, Series } from '#/storage/queryable.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
+import type { Analysis } from '../analysis.ts';
 import { Annotations } from '../annotations.ts';
 import type { TakenNotes } from '../annotations.ts';
 import type { Shards } from '../shards.ts';
@@ -14,6 +15,8 @@ export class QueryRun {
   readonly flags: RunFlags;
   /** Where parts of the plan may be evaluated elsewhere. */
   readonly shards: Shards | undefined;
+  /** Who watches the operators; nobody unless the query asks for it. */
+  readonly analysis: Analysis | undefined;
   readonly #queryable: Queryable;
   readonly #context: QueryContext;
   readonly #maxSamples: number;
@@ -28,6 +31,7 @@ export class QueryRun {
   constructor(options: RunOptions) {
     this.flags = options.flags;
     this.shards = options.shards;
+    this.analysis = options.analysis;
     this.#queryable = options.queryable;
     this.#context = options.context;
     this.#maxSamples = options.maxSamples > 0 ? options.maxSamples : Number.POSITIVE_INFINITY;
@@ -58,13 +62,19 @@ export class QueryRun {
   async #ask(request: SelectRequest): Promise<readonly Series[]> {
     this.throwIfAborted();
     try {
-      const { series, warnings } = await this.#queryable.select(request, this.#context);
+      const { series, warnings } = await this.#queryable.select(request, this.#contextOf(request));
       for (const warning of warnings) this.#warnings.add(warning);
       return series;
     } catch (thrown) {
       this.throwIfAborted();
       throw thrown;
     }
+  }
+
+  #contextOf(request: SelectRequest): QueryContext {
+    const { analysis } = this;
+    if (analysis === undefined) return this.#context;
+    return { ...this.#context, onSource: (report) => analysis.addSource(request, report) };
   }
 
   get warnings(): readonly string[] {
@@ -161,11 +171,13 @@ export class QueryRun {
       );
     }
     if (samples > this.#peakSamples) this.#peakSamples = samples;
+    this.analysis?.touchSamples(count);
   }
 
   /** Counts samples that selectors hand to operators, for the query's statistics. */
   countSamples(count: number): void {
     this.#totalSamples += count;
+    this.analysis?.countSamples(count);
   }
 
   /** Takes out what was counted and noted since the last time, to be added to another run. */
@@ -211,6 +223,7 @@ export interface RunOptions {
   readonly maxSamples: number;
   readonly flags: RunFlags;
   readonly shards?: Shards | undefined;
+  readonly analysis?: Analysis | undefined;
 }
 
 /** About 10 ms of work. */

@@ -9,14 +9,15 @@ export function printPlan(node: PlanNode): string {
 }
 
 function lines(node: PlanNode): string[] {
-  return [describe(node), ...childrenOf(node).flatMap(lines).map(indent)];
+  return [describeNode(node), ...childrenOf(node).flatMap(lines).map(indent)];
 }
 
 function indent(line: string): string {
   return `  ${line}`;
 }
 
-function describe(node: PlanNode): string {
+/** What a node does, in a line. */
+export function describeNode(node: PlanNode): string {
   switch (node.kind) {
     case 'number':
     case 'string':
@@ -67,7 +68,7 @@ function describeShift({ atMs, offsetMs }: TimeShift): string {
   return offsetMs === 0 ? at : `${at} offset ${formatDuration(offsetMs)}`;
 }
 
-function childrenOf(node: PlanNode): readonly PlanNode[] {
+export function childrenOf(node: PlanNode): readonly PlanNode[] {
   switch (node.kind) {
     case 'number':
     case 'known-scalar':

@@ -8,13 +8,16 @@ import { atVariants } from './at-variants.ts';
 import type { EvalCommand, TextPattern } from './commands.ts';
 import { compareValue, whyUnsorted } from './compare.ts';
 
+/** What scripts ask of an engine. */
+export type TestedEngine = Pick<QueryEngine, 'instant' | 'range'>;
+
 /**
  * Runs one `eval` as upstream does: an instant query also with its selectors pinned by `@` at other
  * times, and each of these as the middle step of a range query. Returns what is wrong, or `undefined`.
  */
 export async function evaluate(
   command: EvalCommand,
-  engine: QueryEngine,
+  engine: TestedEngine,
   storage: Queryable,
 ): Promise<string | undefined> {
   const run = new Run(command, engine, storage);
@@ -37,10 +40,10 @@ const OF_QUERY = /(start|end|range|step)\(\)/;
 
 class Run {
   readonly #command: EvalCommand;
-  readonly #engine: QueryEngine;
+  readonly #engine: TestedEngine;
   readonly #storage: Queryable;
 
-  constructor(command: EvalCommand, engine: QueryEngine, storage: Queryable) {
+  constructor(command: EvalCommand, engine: TestedEngine, storage: Queryable) {
     this.#command = command;
     this.#engine = engine;
     this.#storage = storage;

@@ -4,12 +4,13 @@ import { LimitError, UnavailableError, messageOf } from '#/lib/errors.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import { untilAborted } from '#/lib/until-aborted.ts';
 import { compareLabels } from '#/model/labels.ts';
+import { formatGoDuration } from '#/model/time.ts';
 import type { EncodedChunk } from '#/tsdb/chunk.ts';
 import type { ProxyEndpoint } from '../proxy-store.ts';
 import { shardFilter } from '../shard.ts';
 import { StoreStats } from '../store-stats.ts';
 import type { SeriesBatch, SeriesRequest, StoreContext, StoreSeries } from '../store.ts';
-import { describeEndpoint, describeLabelSets, goDuration } from './texts.ts';
+import { describeEndpoint, describeLabelSets } from './texts.ts';
 
 export interface CollectOptions {
   readonly clock: Clock;
@@ -30,6 +31,9 @@ export interface Collected {
   readonly failure: string | undefined;
   /** Whether the endpoint broke the order that it has to keep. */
   readonly wasUnsorted: boolean;
+  /** Frames, and about the bytes that what they brought holds on to. */
+  readonly frames: number;
+  readonly bytes: number;
 }
 
 /**
@@ -55,8 +59,9 @@ export async function collect(
   const sorted = isSorted(series);
   // The order is never taken on trust: a wrong one would double series and break deduplication.
   if (!sorted) series.sort((a, b) => compareLabels(a.labels, b.labels));
-  const { warnings, stats, failure } = answer;
-  return { endpoint, series, warnings, stats, failure, wasUnsorted: !sorted && !strips };
+  const { warnings, stats, failure, frames, bytes } = answer;
+  const wasUnsorted = !sorted && !strips;
+  return { endpoint, series, warnings, stats, failure, wasUnsorted, frames, bytes };
 }
 
 interface Answer {
@@ -66,6 +71,8 @@ interface Answer {
   failure: string | undefined;
   /** Series so far, where pieces of one that come in a row count once. */
   distinct: number;
+  frames: number;
+  bytes: number;
 }
 
 async function receive(
@@ -80,6 +87,8 @@ async function receive(
     stats: new StoreStats(),
     failure: undefined,
     distinct: 0,
+    frames: 0,
+    bytes: 0,
   };
   const call = new AbortController();
   const signal = AbortSignal.any([context.signal, call.signal]);
@@ -128,7 +137,7 @@ async function nextFrame(
     return await untilAborted(frames.next(), limit.signal);
   } catch (thrown) {
     if (!limit.expired) throw thrown;
-    throw new SlowPeerError(`failed to receive any data in ${goDuration(responseTimeoutMs)}`);
+    throw new SlowPeerError(`failed to receive any data in ${formatGoDuration(responseTimeoutMs)}`);
   }
 }
 
@@ -150,6 +159,8 @@ function takeFrame(frame: SeriesBatch, answer: Answer, budget: MemoryBudget): vo
   }
   answer.warnings.push(...frame.warnings);
   if (frame.stats !== undefined) answer.stats.add(frame.stats);
+  answer.frames++;
+  answer.bytes += bytes;
 }
 
 const SERIES_OVERHEAD_BYTES = 200;
