@@ -26,7 +26,7 @@ export interface ShipperOptions {
   readonly labels: () => Labels;
   /** Who makes the blocks: `sidecar`, `ruler`, `receive`. */
   readonly source: string;
-  /** Default `thanos.shipper.json`, in `directory`. */
+  /** Default `thanos.shipper.json`, in `directory`. With `''` every block is looked up in the bucket. */
   readonly stateFileName?: string;
   /** Also blocks that were compacted locally. Default false. */
   readonly uploadCompacted?: boolean;
@@ -325,6 +325,7 @@ export class Shipper {
 
   /** The file only saves requests, so whatever is wrong with it, the pass starts without. */
   async #readState(): Promise<ReadonlySet<string>> {
+    if (this.#options.stateFileName === '') return new Set();
     try {
       return new Set(await readShipperState(this.#disk, this.#statePath));
     } catch (thrown) {
@@ -346,6 +347,7 @@ export class Shipper {
   }
 
   async #writeState(uploaded: readonly string[]): Promise<void> {
+    if (this.#options.stateFileName === '') return;
     try {
       await writeShipperState(this.#disk, this.#statePath, uploaded);
     } catch (thrown) {

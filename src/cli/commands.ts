@@ -2,6 +2,8 @@ import type { Command } from './command.ts';
 import { allCommand } from './commands/all.ts';
 import { bucketInspectCommand } from './commands/bucket/inspect.ts';
 import { bucketLsCommand } from './commands/bucket/ls.ts';
+import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
+import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
 import { demoCommand } from './commands/demo.ts';
 import { queryCommand } from './commands/query.ts';
 import { sidecarCommand } from './commands/sidecar.ts';
@@ -17,5 +19,7 @@ export const commands: readonly Command[] = [
   toolsCommand,
   bucketLsCommand,
   bucketInspectCommand,
+  bucketReplicateCommand,
+  bucketUploadBlocksCommand,
   demoCommand,
 ];

@@ -2,9 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { markBlock } from '#/blocks/markers.ts';
 import { BadInputError, UnavailableError } from '#/lib/errors.ts';
+import { FaultAt } from '#/lib/faults.ts';
 import { Labels } from '#/model/labels.ts';
-import { bucketToolInMemory, HOUR_MS, START_MS } from './testing/bucket-tool.ts';
-import { inspectBlocks, listBlocks } from './tools-bucket.ts';
+import { MemoryBucket } from '#/objstore/memory.ts';
+import { parseMatchers } from '#/promql/parser.ts';
+import { parseBlockMeta } from '#/tsdb/block-meta.ts';
+import { bucketToolInMemory, HOUR_MS, START_MS, writeRealBlock } from './testing/bucket-tool.ts';
+import { inspectBlocks, listBlocks, replicateBlocks, uploadBlocks } from './tools-bucket.ts';
+import type { ReplicateConfig } from './tools-bucket.ts';
 
 const all = {
   output: '',
@@ -122,5 +127,158 @@ describe('tools bucket inspect', () => {
       .slice(1, -1)
       .map((line) => line.slice(0, 26));
     assert.deepEqual(ids, [few.ulid, many.ulid]);
+  });
+});
+
+describe('tools bucket replicate', () => {
+  const config = {
+    http: { address: '127.0.0.1:0', gracePeriodMs: 0 },
+    resolutions: [0, 300_000],
+    compactionLevels: [1, 2],
+    matchers: parseMatchers('{cluster="a"}'),
+    minTime: all.minTime,
+    maxTime: all.maxTime,
+    ids: [],
+    singleRun: true,
+    ignoreMarkedForDeletion: true,
+  } as const;
+
+  function setUp() {
+    const world = bucketToolInMemory();
+    const target = new MemoryBucket();
+    const replicate = (over: Partial<ReplicateConfig> = {}) =>
+      replicateBlocks(
+        { ...config, openTarget: () => Promise.resolve(target), ...over },
+        world.tool,
+      );
+    const blocks = () => [...new Set(target.names.map((name) => name.slice(0, 26)))];
+    return { ...world, target, replicate, blocks };
+  }
+
+  test('copies what is selected, whole and once', async () => {
+    const { addBlock, bucket, target, replicate, blocks, clock, log } = setUp();
+    const a = await addBlock({ slot: 0 });
+    const b = await addBlock({ slot: 1 });
+    await addBlock({ slot: 2, labels: { cluster: 'b' } });
+    const deleted = await addBlock({ slot: 3 });
+    await addBlock({ slot: 4, thanos: { downsample: { resolution: 3_600_000 } } });
+    await markBlock(bucket, deleted.ulid, { kind: 'deletion', clock });
+    await markBlock(bucket, b.ulid, { kind: 'no-compact', clock });
+    await clock.advance(1000);
+    assert.equal(await replicate(), 0);
+    assert.deepEqual(blocks(), [a.ulid, b.ulid]);
+    for (const name of target.names) assert.deepEqual(target.peek(name), bucket.peek(name));
+    assert.ok(target.names.includes(`${b.ulid}/no-compact-mark.json`));
+    assert.deepEqual(
+      log.lines
+        .filter(({ message }) => message === 'replicating')
+        .map(({ fields }) => fields['objects']),
+      [3, 4],
+    );
+
+    const sent: string[] = [];
+    target.faults = (operation) => void (/upload/.test(operation) && sent.push(operation));
+    await markBlock(bucket, a.ulid, { kind: 'no-downsample', clock });
+    assert.equal(await replicate(), 0);
+    assert.deepEqual(sent, [`bucket.upload ${a.ulid}/no-downsample-mark.json`]);
+  });
+
+  test('is whole at every moment, and goes on where it was interrupted', async () => {
+    for (let at = 0; ; at++) {
+      const { addBlock, target, replicate } = setUp();
+      const { ulid } = await addBlock({ slot: 0 });
+      const faults = new FaultAt(at, 'refuse', true);
+      target.faults = faults.plan;
+      await replicate().catch(() => undefined);
+      if (target.names.includes(`${ulid}/meta.json`)) assert.equal(target.names.length, 3);
+      target.faults = undefined;
+      const before = target.names;
+      const sent: string[] = [];
+      target.faults = (operation) =>
+        void (/upload/.test(operation) && sent.push(operation.slice(14)));
+      assert.equal(await replicate(), 0);
+      assert.deepEqual([...before, ...sent].sort(), target.names);
+      if (faults.count <= at) break;
+    }
+  });
+
+  test('leaves out a block that is not whole, says so, and copies the others', async () => {
+    const { addBlock, bucket, replicate, blocks, log } = setUp();
+    const broken = await addBlock({ slot: 0 });
+    const other = await addBlock({ slot: 1 });
+    await bucket.remove(`${broken.ulid}/index`);
+    assert.equal(await replicate(), 1);
+    assert.deepEqual(blocks(), [other.ulid]);
+    const error = log.lines.find(({ level }) => level === 'error');
+    assert.match(String(error?.fields['err']), /the block is not whole: index is missing$/);
+  });
+
+  test('copies single blocks whatever they are, and fails when there is none', async () => {
+    const { addBlock, replicate, blocks } = setUp();
+    const { ulid } = await addBlock({ slot: 0, labels: { cluster: 'b' } });
+    await addBlock({ slot: 1 });
+    assert.equal(await replicate({ ids: [ulid], singleRun: false }), 0);
+    assert.deepEqual(blocks(), [ulid]);
+    assert.equal(await replicate({ ids: ['01HWRY2K805NNDTFEKG2HVJKGG'] }), 1);
+  });
+
+  test('runs every minute until it is told to stop', async () => {
+    const { addBlock, blocks, tool, clock, target, log } = setUp();
+    const stop = new AbortController();
+    const openTarget = () => Promise.resolve(target);
+    const running = replicateBlocks(
+      { ...config, openTarget, singleRun: false },
+      { ...tool, signal: stop.signal },
+    );
+    target.faults = () => 'refuse';
+    const { ulid } = await addBlock({ slot: 0 });
+    await clock.advance(60_000);
+    assert.match(log.lines.at(-1)!.message, /^replication failed/);
+    target.faults = undefined;
+    await clock.advance(60_000);
+    assert.deepEqual(blocks(), [ulid]);
+    stop.abort(new Error('stop'));
+    assert.equal(await running, 0);
+  });
+});
+
+describe('tools bucket upload-blocks', () => {
+  const config = {
+    path: '/import',
+    labels: Labels.fromObject({ cluster: 'a' }),
+    uploadCompacted: false,
+    concurrency: 5,
+  };
+
+  test('uploads the blocks of a directory once, whatever its sidecar has done', async () => {
+    const { tool, disk, bucket } = bucketToolInMemory();
+    const { ulid } = await writeRealBlock(disk, '/import', { slot: 0, labels: {} });
+    const state = new TextEncoder().encode(`{"version":1,"uploaded":["${ulid}"]}`);
+    await disk.write('/import/thanos.shipper.json', state);
+    assert.equal(await uploadBlocks(config, tool), 0);
+    assert.deepEqual(
+      bucket.names,
+      ['chunks/000001', 'index', 'meta.json'].map((name) => `${ulid}/${name}`),
+    );
+    const meta = parseBlockMeta(Buffer.from(bucket.peek(`${ulid}/meta.json`)!).toString(), 'meta');
+    assert.deepEqual(
+      [meta.thanos?.labels, meta.thanos?.source],
+      [{ cluster: 'a' }, 'bucket.upload'],
+    );
+    assert.deepEqual(await disk.read('/import/thanos.shipper.json'), state);
+    bucket.faults = (operation) => (operation.startsWith('bucket.upload') ? 'refuse' : undefined);
+    assert.equal(await uploadBlocks(config, tool), 0);
+  });
+
+  test('needs labels and a directory', async () => {
+    const { tool } = bucketToolInMemory();
+    await assert.rejects(
+      uploadBlocks({ ...config, labels: Labels.empty }, tool),
+      /^BadInputError: --label/,
+    );
+    await assert.rejects(
+      uploadBlocks(config, tool),
+      /^BadInputError: --path: no directory \/import/,
+    );
   });
 });

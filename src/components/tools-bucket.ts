@@ -5,3 +5,8 @@ export type { ListBlocksConfig } from './tools/bucket-ls.ts';
 export { inspectBlocks, inspectColumns } from './tools/bucket-inspect.ts';
 export type { InspectConfig } from './tools/bucket-inspect.ts';
 export { tableFormats } from './tools/print-table.ts';
+export { replicateBlocks } from './tools/bucket-replicate.ts';
+export type { ReplicateConfig } from './tools/bucket-replicate.ts';
+export { uploadBlocks } from './tools/bucket-upload.ts';
+export type { UploadBlocksConfig } from './tools/bucket-upload.ts';
+export { barProgress, plainProgress } from './tools/progress.ts';

@@ -11,6 +11,7 @@ import { Metrics } from '#/telemetry/metrics.ts';
 import { Probe } from '#/telemetry/probe.ts';
 import { BlockBuilder } from '#/tsdb/block-builder.ts';
 import type { BlockMeta, ThanosMeta } from '#/tsdb/block-meta.ts';
+import { plainProgress } from '../tools-bucket.ts';
 
 export const never = new AbortController().signal;
 export const HOUR_MS = 3_600_000;
@@ -46,6 +47,7 @@ export function bucketToolInMemory() {
     probe: new Probe(),
     signal: never,
     write: (text: string) => void output.push(text),
+    progress: plainProgress(log),
   };
   return {
     tool,

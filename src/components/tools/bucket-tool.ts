@@ -6,11 +6,13 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { Runtime } from '../runtime.ts';
+import type { StartProgress } from './progress.ts';
 
 /** What a tool on a bucket works with: its result goes to `write`, everything else to the log. */
 export interface BucketTool extends Runtime {
   readonly bucket: Bucket;
   readonly write: (text: string) => void;
+  readonly progress: StartProgress;
 }
 
 /** How many blocks are looked at at once, as in Thanos. */

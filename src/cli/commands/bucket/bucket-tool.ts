@@ -1,5 +1,8 @@
+import { barProgress, plainProgress } from '#/components/tools-bucket.ts';
 import type { BucketTool } from '#/components/tools-bucket.ts';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
+import { isUlid } from '#/lib/ulid.ts';
+import { withReason } from '#/objstore/with-reason.ts';
 import { command, openRuntime } from '../../command.ts';
 import type { Command } from '../../command.ts';
 import { globalFlags, objstoreFlags, plannedGlobalFlags } from '../../common-flags.ts';
@@ -31,6 +34,13 @@ export const timeoutFlags = {
   timeout: flag.duration({ help: 'How long looking at the bucket may take.', default: '5m' }),
 };
 
+/** @throws BadInputError for a text that is no ULID. */
+export function parseIds(texts: readonly string[]): readonly string[] {
+  const wrong = texts.find((text) => !isUlid(text));
+  if (wrong === undefined) return texts;
+  throw new BadInputError(`--id: must be the ULID of a block, 26 characters, got "${wrong}"`);
+}
+
 /** `hindsight tools bucket NAME`: opens the bucket, runs, and closes it. */
 export function bucketToolCommand<Table extends FlagTable>(
   options: {
@@ -40,7 +50,7 @@ export function bucketToolCommand<Table extends FlagTable>(
     /** Flags of Thanos that the command does not have yet, besides those for all commands. */
     readonly planned?: readonly string[];
   },
-  run: (values: FlagValues<Table>, tool: BucketTool) => Promise<number>,
+  run: (values: FlagValues<Table> & FlagValues<CommonFlags>, tool: BucketTool) => Promise<number>,
 ): Command {
   const name = `tools bucket ${options.name}`;
   return command(
@@ -61,8 +71,11 @@ export function bucketToolCommand<Table extends FlagTable>(
         await using bucket = await openBucket(runtime);
         return await run(values, {
           ...runtime,
-          bucket,
+          bucket: withReason(bucket, 'tools'),
           write: (text) => void process.stdout.write(text),
+          progress: process.stderr.isTTY
+            ? barProgress((text) => void process.stderr.write(text))
+            : plainProgress(runtime.log),
         });
       } catch (thrown) {
         if (thrown instanceof BadInputError) throw thrown;
