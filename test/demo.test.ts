@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { startProcess } from '#/components/child-process.ts';
-import { hasRadosgw, startRadosgw } from './support/radosgw.ts';
+import { REMOTE_PROVIDERS, whyNoServer } from './support/bucket-servers.ts';
 import { findProgram, temporaryDirectory } from './support/servers.ts';
 
 const hindsight = resolve(import.meta.dirname, '../bin/hindsight');
@@ -26,26 +25,13 @@ test('the demo answers as it must, through outages and back', { skip: missing },
   assert.equal(lines.length, 9, lines.join('\n'));
 });
 
-const withoutS3 = !hasRadosgw() && 'no radosgw on this machine';
-
-test(
-  'the demo answers as it must with its bucket on S3',
-  { skip: missing || withoutS3 },
-  async () => {
-    await using gateway = await startRadosgw();
-    const { endpoint, accessKey, secretKey } = gateway;
-    const client = new S3Client({
-      endpoint: `http://${endpoint}`,
-      region: 'us-east-1',
-      forcePathStyle: true,
-      credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
-    });
-    await client.send(new CreateBucketCommand({ Bucket: 'demo' }));
-    client.destroy();
-    const lines = await demoLines(`--s3=http://${accessKey}:${secretKey}@${endpoint}/demo`);
+for (const bucket of REMOTE_PROVIDERS) {
+  const skip = missing || (whyNoServer(bucket) ?? false);
+  test(`the demo answers as it must with its bucket on ${bucket}`, { skip }, async () => {
+    const lines = await demoLines(`--bucket=${bucket}`);
     assert.equal(lines.length, 9, lines.join('\n'));
-  },
-);
+  });
+}
 
 test('without a Prometheus the demo still serves its history', async () => {
   const lines = await demoLines('--prometheus=none');

@@ -3,10 +3,13 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { uploadBlock } from '#/blocks/upload-block.ts';
-import { BadInputError, isAbort } from '#/lib/errors.ts';
+import { isAbort } from '#/lib/errors.ts';
 import { seededRandom } from '#/lib/random.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { openBucket } from '#/objstore/open.ts';
+import type { ObjstoreConfig } from '#/objstore/open.ts';
+import { startBucketServer } from './demo/bucket-server.ts';
+import type { BucketAccess, BucketKind } from './demo/bucket-server.ts';
 import { runChecks } from './demo/check.ts';
 import { QueryClient } from './demo/client.ts';
 import { DemoConsole } from './demo/console.ts';
@@ -17,6 +20,8 @@ import { cluster, planStack, replicas } from './demo/stack.ts';
 import type { Stack } from './demo/stack.ts';
 import { serveTargets } from './demo/targets.ts';
 import type { Runtime } from './runtime.ts';
+
+export { BUCKETS } from './demo/bucket-server.ts';
 
 export interface DemoConfig {
   /** Where everything of the demo lies; emptied first. */
@@ -29,8 +34,12 @@ export interface DemoConfig {
   readonly programDirectories: readonly string[];
   /** Check the answers and end, instead of running until told to stop. */
   readonly check: boolean;
-  /** `http://ACCESS:SECRET@host:port/bucket`; a local directory when absent. */
-  readonly s3Url: string | undefined;
+  /** Where the bucket lies: a directory, or a server that the demo starts. */
+  readonly bucket: BucketKind;
+  /** A bucket of the user's own (YAML) in its place. */
+  readonly objstore: ObjstoreConfig | undefined;
+  /** The program that serves one of the protocols. */
+  readonly bucketServer: string;
   readonly historyDays: number;
   readonly write: (text: string) => void;
   readonly isTerminal: boolean;
@@ -53,15 +62,21 @@ export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<num
   await runtime.disk.makeDirectory(config.directory);
   await using opened = new AsyncDisposableStack();
   const targets = opened.use(await serveTargets(runtime));
-  const objstore = objstoreConfig(config);
-  const bucket = opened.use(await openBucket({ source: '--s3', text: objstore }, runtime));
+  const access = await bucketAccess(config, opened);
+  const source = config.objstore?.source ?? `--bucket=${config.bucket}`;
+  const bucket = opened.use(
+    await openBucket(
+      { source, text: access.objstore },
+      { ...runtime, environment: { ...process.env, ...access.environment } },
+    ),
+  );
   const prometheus = await choosePrometheus(config);
   const stack = await planStack({
     directory: config.directory,
     hindsight: config.hindsight,
     prometheus,
     nodeExporter: await findProgram('prometheus-node-exporter', config.programDirectories),
-    objstore,
+    access,
     targets: targets.address,
     // Blocks are cut when they are half as old again: a check must not wait for hours.
     blockDuration: config.check ? '20s' : '5m',
@@ -84,7 +99,7 @@ export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<num
       };
       return (await runChecks(context)) ? 0 : 1;
     }
-    describe(console, config, stack, history);
+    describe(console, bucket.name, stack, history);
     await Promise.race([
       untilStopped(runtime.signal),
       ...stack.all.map((service) => service.failed()),
@@ -163,13 +178,11 @@ async function firstLiveSample(
   return first === undefined ? clock.now() : Math.min(first, ...others);
 }
 
-function describe(console: DemoConsole, config: DemoConfig, stack: Stack, history: History): void {
+function describe(console: DemoConsole, bucket: string, stack: Stack, history: History): void {
   console.line();
   for (const { name, role, url } of stack.all)
     console.line(`  ${name.padEnd(14)} ${url.padEnd(24)} ${role}`);
-  console.line(
-    `  ${'bucket'.padEnd(14)} ${config.s3Url === undefined ? join(config.directory, 'bucket') : redacted(config.s3Url)}`,
-  );
+  console.line(`  ${'bucket'.padEnd(14)} ${bucket}`);
   console.line();
   const days = Math.round((history.endMs - history.startMs) / 86_400_000);
   console.line(
@@ -196,32 +209,17 @@ const tryThese: readonly [query: string, rangeSeconds: string][] = [
   ['count by (job) (up)', '900'],
 ];
 
-function redacted(url: string): string {
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname}`;
-}
-
-/** YAML is JSON's superset. @throws BadInputError if the URL has not all parts. */
-function objstoreConfig({ s3Url, directory }: DemoConfig): string {
-  if (s3Url === undefined) {
-    return JSON.stringify({ type: 'FILESYSTEM', config: { directory: join(directory, 'bucket') } });
+/** The user's bucket, a directory, or a server's that ends with the demo. */
+async function bucketAccess(
+  { objstore, bucket, bucketServer, directory }: DemoConfig,
+  opened: AsyncDisposableStack,
+): Promise<BucketAccess> {
+  if (objstore !== undefined) return { objstore: objstore.text, environment: {} };
+  if (bucket !== 'filesystem') {
+    return opened.use(await startBucketServer(bucketServer, bucket)).access;
   }
-  const url = URL.canParse(s3Url) ? new URL(s3Url) : undefined;
-  const bucket = url?.pathname.slice(1) ?? '';
-  if (url === undefined || url.username === '' || url.password === '' || bucket === '') {
-    throw new BadInputError('--s3: want http://ACCESS_KEY:SECRET_KEY@host:port/bucket');
-  }
-  return JSON.stringify({
-    type: 'S3',
-    config: {
-      bucket,
-      endpoint: url.host,
-      insecure: url.protocol === 'http:',
-      access_key: decodeURIComponent(url.username),
-      secret_key: decodeURIComponent(url.password),
-      bucket_lookup_type: 'path',
-    },
-  });
+  const config = { type: 'FILESYSTEM', config: { directory: join(directory, 'bucket') } };
+  return { objstore: JSON.stringify(config), environment: {} };
 }
 
 async function choosePrometheus(config: DemoConfig): Promise<string | undefined> {

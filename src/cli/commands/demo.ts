@@ -1,18 +1,20 @@
 import { resolve } from 'node:path';
-import { runDemo } from '#/components/demo.ts';
+import { BUCKETS, runDemo } from '#/components/demo.ts';
 import { command, openRuntime } from '../command.ts';
 import { globalFlags } from '../common-flags.ts';
-import { flag } from '../flags.ts';
+import { readConfig } from '../config-text.ts';
+import { configFlags, configSource, flag } from '../flags.ts';
 
 const repository = resolve(import.meta.dirname, '../../..');
 
 const flags = {
   ...globalFlags,
   check: flag.toggle({ help: 'Check the answers and end, instead of running on.', default: false }),
-  s3: flag.text({
-    help: 'Put the bucket on an S3 server: http://ACCESS_KEY:SECRET_KEY@host:port/bucket.',
-    default: '',
+  bucket: flag.oneOf(BUCKETS, {
+    help: 'Where the bucket lies: a directory, or a server of that protocol, which the demo starts.',
+    default: 'filesystem',
   }),
+  ...configFlags('objstore.config', { help: 'A bucket of your own in its place, as in Thanos.' }),
   prometheus: flag.text({
     help: 'The Prometheus to run, as a path; none for history only. Default: the newest that is found.',
     default: '',
@@ -32,6 +34,7 @@ export const demoCommand = command(
     planned: [],
   },
   (values, _positionals, signal) => {
+    const own = configSource(values['objstore.config'], values['objstore.config-file']);
     const runtime = openRuntime({ 'log.level': 'error', 'log.format': 'logfmt' }, signal);
     const config = {
       directory: resolve(values['data-dir']),
@@ -39,7 +42,9 @@ export const demoCommand = command(
       prometheus: values.prometheus,
       programDirectories: [resolve(repository, '.servers/prometheus-3/usr/bin')],
       check: values.check,
-      s3Url: values.s3 === '' ? undefined : values.s3,
+      bucket: values.bucket,
+      objstore: own === undefined ? undefined : readConfig(own, 'expand'),
+      bucketServer: resolve(repository, 'test/support/serve-bucket.ts'),
       historyDays: values.days,
       write: (text: string) => void process.stdout.write(text),
       isTerminal: process.stdout.isTTY,

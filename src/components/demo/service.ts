@@ -7,6 +7,8 @@ export interface ServiceOptions {
   readonly role: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Variables besides those that it inherits. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Base URL of its HTTP side. */
   readonly url: string;
   readonly readyPath: string;
@@ -29,8 +31,13 @@ export class Service implements AsyncDisposable {
 
   /** Resolves when it is ready. @throws Error with its last output when it is not ready in time. */
   async start(): Promise<void> {
-    const { command, args, url, readyPath } = this.#options;
-    this.#process = await startProcess({ command, args, readyUrl: url + readyPath });
+    const { command, args, environment = {}, url, readyPath } = this.#options;
+    this.#process = await startProcess({
+      command,
+      args,
+      env: environment,
+      readyUrl: url + readyPath,
+    });
   }
 
   async stop(): Promise<void> {

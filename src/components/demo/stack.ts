@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Disk } from '#/lib/disk.ts';
+import type { BucketAccess } from './bucket-server.ts';
 import { Service } from './service.ts';
 import { targetPath } from './targets.ts';
 import { instances } from './truth.ts';
@@ -15,8 +16,7 @@ export interface StackOptions {
   /** The path of a Prometheus; without one there is no live side. */
   readonly prometheus: string | undefined;
   readonly nodeExporter: string | undefined;
-  /** YAML for `--objstore.config`. */
-  readonly objstore: string;
+  readonly access: BucketAccess;
   /** `host:port` of the truth's targets. */
   readonly targets: string;
   /** How long Prometheus's blocks are, as it writes durations. */
@@ -139,11 +139,12 @@ function planSidecar(options: StackOptions, ports: ReplicaPorts): Service {
     name: `sidecar ${ports.replica}`,
     role: `serves and uploads prometheus ${ports.replica}`,
     command: options.hindsight,
+    environment: options.access.environment,
     args: [
       'sidecar',
       `--prometheus.url=http://${local(ports.prometheus)}`,
       `--tsdb.path=${join(replicaDirectory(options, ports.replica), 'data')}`,
-      `--objstore.config=${options.objstore}`,
+      `--objstore.config=${options.access.objstore}`,
       `--http-address=${local(ports.sidecarHttp)}`,
       `--grpc-address=${local(ports.sidecarGrpc)}`,
     ],
@@ -162,9 +163,10 @@ function planStore(options: StackOptions, { http, grpc }: ServerPorts): Service 
     name: 'store gateway',
     role: 'serves the history in the bucket',
     command: options.hindsight,
+    environment: options.access.environment,
     args: [
       'store',
-      `--objstore.config=${options.objstore}`,
+      `--objstore.config=${options.access.objstore}`,
       `--data-dir=${join(options.directory, 'store')}`,
       '--sync-block-duration=10s',
       `--http-address=${local(http)}`,
