@@ -133,7 +133,11 @@ describe('a store gateway', () => {
       await using opened = await openServer(['a'], { clock: fastClock });
       const { server, bucket } = opened;
       server.misbehave = () => ({ kind: 'status', status, code });
-      await using store = await launchStore(bucket, { ...sync, intervalMs: 100 }, fastClock);
+      await using store = await launchStore(
+        bucket,
+        { ...sync, intervalMs: 100 },
+        { clock: fastClock },
+      );
       const line = await eventually('it is logged', async () =>
         store.log.lines.find(({ level }) => level === 'warn'),
       );
@@ -154,7 +158,11 @@ describe('a store gateway', () => {
     let metas = 0;
     server.misbehave = ({ path }) =>
       path.endsWith('/meta.json') && metas++ > 0 ? { kind: 'status', status: 403 } : undefined;
-    await using store = await launchStore(bucket, { ...sync, metaConcurrency: 1 }, fastClock);
+    await using store = await launchStore(
+      bucket,
+      { ...sync, metaConcurrency: 1 },
+      { clock: fastClock },
+    );
     const line = await eventually('it is logged', async () =>
       store.log.lines.find(({ message }) => message.startsWith('cannot look into the bucket')),
     );

@@ -68,11 +68,14 @@ export interface RunningStore extends Running {
   readonly grpc: string;
 }
 
+/** Without them a store keeps nothing. */
+export type StoreCaches = Pick<StoreConfig, 'indexCache' | 'cachingBucket'>;
+
 /** A store gateway over `bucket`, without waiting for it to be ready. */
 export async function launchStore(
   bucket: Bucket,
   sync: Partial<StoreConfig['sync']> = {},
-  clock: Clock = systemClock,
+  { clock = systemClock, caches = {} }: { clock?: Clock; caches?: Partial<StoreCaches> } = {},
 ): Promise<RunningStore> {
   const grpc = `127.0.0.1:${await freePort()}`;
   const run = (runtime: Runtime) =>
@@ -100,6 +103,7 @@ export async function launchStore(
           consistencyDelayMs: 0,
           ignoreDeletionMarksDelayMs: 0,
         },
+        ...caches,
       },
       runtime,
     );
@@ -109,8 +113,9 @@ export async function launchStore(
 export async function startStore(
   bucket: Bucket,
   sync: Partial<StoreConfig['sync']> = {},
+  caches: Partial<StoreCaches> = {},
 ): Promise<RunningStore> {
-  const store = await launchStore(bucket, sync);
+  const store = await launchStore(bucket, sync, { caches });
   await untilReady(store);
   return store;
 }
