@@ -68,6 +68,7 @@ function emptyWindow(): RangeWindow {
     values,
     histograms: undefined,
     startTimes: undefined,
+    counts: undefined,
     from: 0,
     to: 0,
     extension: 'none',

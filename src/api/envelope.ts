@@ -20,6 +20,8 @@ export interface ApiResult {
   readonly missing?: readonly MissingEndpoint[];
   /** PromQL's own notes. They do not make an answer incomplete. */
   readonly annotations?: readonly string[];
+  /** What is worth knowing about a complete answer: the member `infos`, which Thanos has not. */
+  readonly infos?: readonly string[];
 }
 
 /** JSON text that is already there, in pieces. */
@@ -65,11 +67,13 @@ export function apiRoute(
   };
 }
 
-function success({ data, warnings = [], missing = [], annotations = [] }: ApiResult): HttpReply {
+function success(result: ApiResult): HttpReply {
+  const { data, warnings = [], missing = [], annotations = [], infos = [] } = result;
   const notes = [...new Set([...warnings, ...annotations])];
   const isIncomplete = warnings.length > 0 || missing.length > 0;
   const members = [
     ...(notes.length === 0 ? [] : [`"warnings":${JSON.stringify(notes)}`]),
+    ...(infos.length === 0 ? [] : [`"infos":${JSON.stringify(infos)}`]),
     ...(missing.length === 0 ? [] : [`"missing":${JSON.stringify(missing)}`]),
   ];
   const tail = `${members.map((member) => `,${member}`).join('')}}`;

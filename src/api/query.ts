@@ -94,6 +94,7 @@ function result(
     warnings: [...evaluation.warnings, ...damage],
     missing,
     annotations: [...evaluation.promqlWarnings, ...evaluation.promqlInfos],
+    infos: evaluation.infos,
   };
 }
 

@@ -181,6 +181,7 @@ export class Engine implements QueryEngine {
     return {
       value,
       warnings: run.warnings,
+      infos: run.infos,
       promqlWarnings: run.annotations.warnings(text),
       promqlInfos: run.annotations.infos(text),
       stats: {

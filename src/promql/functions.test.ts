@@ -231,6 +231,7 @@ function evaluate(
     values: Float64Array.from(samples, ([, value]) => value),
     histograms: undefined,
     startTimes,
+    counts: undefined,
     from: 0,
     to: samples.length,
     extension: 'none',

@@ -234,5 +234,5 @@ function pinTo(samples: SampleBuffer, startMs: number, endMs: number): void {
 
 function evaluationOf(value: QueryValue): Evaluation {
   const stats = { totalQueryableSamples: 0, peakSamples: 0, peakBytes: 0 };
-  return { value, warnings: [], promqlWarnings: [], promqlInfos: [], stats };
+  return { value, warnings: [], infos: [], promqlWarnings: [], promqlInfos: [], stats };
 }

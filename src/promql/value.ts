@@ -47,6 +47,8 @@ export interface Evaluation {
   readonly value: QueryValue;
   /** What the sources left out; the answer is incomplete when there are any. */
   readonly warnings: readonly string[];
+  /** What the sources have to say of a complete answer: downsampled data in it. */
+  readonly infos: readonly string[];
   /** `PromQL warning: …` and `PromQL info: …` as Prometheus words them, with positions. */
   readonly promqlWarnings: readonly string[];
   readonly promqlInfos: readonly string[];

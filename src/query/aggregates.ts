@@ -21,20 +21,18 @@ export function aggregatesOf(choice: AggregateChoice): readonly Aggregate[] {
   return choice === 'average' ? ['count', 'sum'] : [choice];
 }
 
-const NEEDS_TWO_SAMPLES = new Set([
-  'rate',
-  'irate',
-  'increase',
-  'delta',
-  'idelta',
-  'deriv',
-  'predict_linear',
-  'holt_winters',
-  'double_exponential_smoothing',
-]);
+/**
+ * The coarsest resolution that leaves a range function two windows in its range. A sum over less
+ * would be that of a whole window at some steps and of nothing at others. Thanos asks so only for
+ * functions that need two samples.
+ */
+export function resolutionFor(maxResolutionMs: number, { rangeMs }: SelectHints): number {
+  return rangeMs === 0 ? maxResolutionMs : Math.min(maxResolutionMs, Math.floor(rangeMs / 2));
+}
 
-/** The coarsest resolution that leaves such a function two samples in its range. */
-export function resolutionFor(maxResolutionMs: number, { func, rangeMs }: SelectHints): number {
-  if (rangeMs === 0 || !NEEDS_TWO_SAMPLES.has(func)) return maxResolutionMs;
-  return Math.min(maxResolutionMs, Math.floor(rangeMs / 2));
+/** How far back a selector sees at an instant, in milliseconds; Infinity where nobody said so. */
+export function seenRange({ rangeMs, lookbackMs = 0 }: SelectHints): number {
+  if (rangeMs > 0) return rangeMs;
+  // One sample in the lookback is enough, where a range wants two.
+  return lookbackMs === 0 ? Number.POSITIVE_INFINITY : 2 * lookbackMs;
 }

@@ -19,6 +19,9 @@ import type { QueryableOptions } from './querier.ts';
 
 type Sample = readonly [number, number | 'stale'];
 
+/** The end of what is read. */
+const LAST = 2_000_000;
+
 const hints: SelectHints = { stepMs: 0, rangeMs: 0, func: '', limit: 0 };
 
 describe('Querier', () => {
@@ -106,15 +109,16 @@ describe('Querier', () => {
     const store = storeOf([], seen);
     const options = { maxResolutionMs: 3_600_000 };
     for (const func of ['', 'sum', 'sum_over_time', 'max_over_time', 'count', 'rate']) {
-      await read([store], options, { ...hints, func, rangeMs: 1_200_000 });
+      const rangeMs = /_over_time|rate/.test(func) ? 1_200_000 : 0;
+      await read([store], options, { ...hints, func, rangeMs });
     }
     assert.deepEqual(
       seen.map(({ aggregates, maxResolutionMs }) => `${aggregates.join()} ${maxResolutionMs}`),
       [
         'count,sum 3600000',
         'count,sum 3600000',
-        'sum 3600000',
-        'max 3600000',
+        'sum 600000',
+        'max 600000',
         'count 3600000',
         'counter 600000',
       ],
@@ -126,42 +130,46 @@ describe('Querier', () => {
       labels: Labels.empty,
       chunks: [
         {
-          mint: 100,
-          maxt: 200,
+          mint: 299_999,
+          maxt: 599_999,
           count: chunk([
-            [100, 2],
-            [200, 4],
+            [299_999, 2],
+            [599_999, 4],
           ]),
           sum: chunk([
-            [100, 10],
-            [200, 40],
+            [299_999, 10],
+            [599_999, 40],
           ]),
           min: chunk([
-            [100, 3],
-            [200, 7],
+            [299_999, 3],
+            [599_999, 7],
           ]),
         },
         rawChunk([
-          [250, 77],
-          [300, 8],
+          [650_000, 77],
+          [700_000, 8],
         ]),
       ],
     };
     const store = storeOf([downsampled]);
-    assert.deepEqual(await read([store], { dedup: false }), ['{} 100:5 200:10 250:77 300:8']);
+    assert.deepEqual(await read([store], { dedup: false }), [
+      '{} 299999:5 599999:10 650000:77 700000:8',
+    ]);
     const min = { ...hints, func: 'min_over_time' };
-    assert.deepEqual(await read([store], { dedup: false }, min), ['{} 100:3 200:7 250:77 300:8']);
+    assert.deepEqual(await read([store], { dedup: false }, min), [
+      '{} 299999:3 599999:7 650000:77 700000:8',
+    ]);
     const max = { ...hints, func: 'max_over_time' };
     const strict = { dedup: false, partialResponse: PartialResponse.Abort };
     await assert.rejects(
       read([store], strict, max),
-      /chunk from 100 to 200 ms: no valid chunk found/,
+      /chunk from 299999 to 599999 ms: no valid chunk found/,
     );
     const completeness = new Completeness();
     const readable = await read([store], { dedup: false, completeness }, max);
-    assert.deepEqual(readable, ['{} 250:77 300:8']);
+    assert.deepEqual(readable, ['{} 650000:77 700000:8']);
     assert.deepEqual(completeness.damage, [
-      'series {}: chunk from 100 to 200 ms: no valid chunk found',
+      'series {}: chunk from 299999 to 599999 ms: no valid chunk found',
     ]);
   });
 
@@ -172,34 +180,34 @@ describe('Querier', () => {
         chunks: [
           // The last sample repeats the time before it with the true value, 4 after a reset.
           {
-            mint: 100,
-            maxt: 200,
+            mint: 299_999,
+            maxt: 599_999,
             counter: chunk([
-              [90, 10],
-              [100, 12],
-              [200, 16],
-              [200, 4],
+              [10_000, 10],
+              [299_999, 12],
+              [599_999, 16],
+              [599_999, 4],
             ]),
           },
           {
-            mint: 300,
-            maxt: 400,
+            mint: 899_999,
+            maxt: 1_199_999,
             counter: chunk([
-              [290, 6],
-              [300, 9],
-              [400, 11],
-              [400, 11],
+              [610_000, 6],
+              [899_999, 9],
+              [1_199_999, 11],
+              [1_199_999, 11],
             ]),
           },
           rawChunk([
-            [500, 2],
-            [600, 5],
+            [1_250_000, 2],
+            [1_260_000, 5],
           ]),
         ],
       },
     ]);
     assert.deepEqual(await read([store], {}, { ...hints, func: 'rate' }), [
-      '{} 90:10 100:12 200:16 290:18 300:21 400:23 500:25 600:28',
+      '{} 10000:10 299999:12 599999:16 610000:18 899999:21 1199999:23 1250000:25 1260000:28',
     ]);
   });
 
@@ -231,7 +239,7 @@ describe('Querier', () => {
         {
           address: 'lost',
           mint: 0,
-          maxt: 1000,
+          maxt: 1_000_000,
           reasons: [reason],
         },
       );
@@ -321,7 +329,7 @@ function context() {
 
 function selectRequest(selectHints: SelectHints) {
   const matchers = [newMatcher('=', '__name__', 'up')];
-  return { matchers, mint: 0, maxt: 1000, hints: selectHints };
+  return { matchers, mint: 0, maxt: LAST, hints: selectHints };
 }
 
 /** A row a series: labels, then `time:value` for every sample. */
@@ -334,7 +342,7 @@ async function read(
   const { series } = await queryable.select(selectRequest(selectHints), context());
   return series.map((one) => {
     const into = new SampleBuffer();
-    one.read(0, 1000, into);
+    one.read(0, LAST, into);
     const samples = Array.from({ length: into.length }, (_, i) => {
       return `${into.times[i]}:${into.isStaleAt(i) ? 'stale' : into.values[i]}`;
     });

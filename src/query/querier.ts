@@ -15,8 +15,9 @@ import type { MissingPart, ProxyContext, ProxyStore } from '#/storeapi/proxy-sto
 import type { StoreStats } from '#/storeapi/store-stats.ts';
 import { PartialResponse } from '#/storeapi/store.ts';
 import type { AggregateChunk, SeriesRequest, ShardInfo, StoreSeries } from '#/storeapi/store.ts';
-import { aggregateFor, aggregatesOf, resolutionFor } from './aggregates.ts';
+import { aggregateFor, aggregatesOf, resolutionFor, seenRange } from './aggregates.ts';
 import type { Completeness } from './partial-response.ts';
+import { describeResolutions } from './select/describe-resolutions.ts';
 import { SeriesReader, StoredSeries } from './select/stored-series.ts';
 
 /** What a query's parameters decide about the reading of its series. */
@@ -125,8 +126,15 @@ async function select(
     warnings.push(...batch.warnings);
     if (batch.stats !== undefined) options.storeStats?.add(batch.stats);
   }
-  const algorithm = dedups ? options.algorithm : undefined;
-  const reading = { kind: 'stored', algorithm, choice, func: hints.func, mint, maxt } as const;
+  const reading = {
+    kind: 'stored',
+    algorithm: dedups ? options.algorithm : undefined,
+    choice,
+    func: hints.func,
+    rangeMs: seenRange(hints),
+    mint,
+    maxt,
+  } as const;
   const reader = new SeriesReader(reading, {
     budget: context.budget,
     onDamage: (error) => {
@@ -135,9 +143,11 @@ async function select(
     },
   });
   const groups = dedups && !merged ? groupReplicas(found, options.replicaLabels) : lone(found);
+  const resolutions = describeResolutions(found, matchers);
   return {
     series: groups.map(({ labels, replicas }) => new StoredSeries(labels, replicas, reader)),
     warnings: lost.addTo(warnings),
+    infos: resolutions === undefined ? [] : [resolutions],
   };
 }
 

@@ -11,6 +11,8 @@ export interface SelectHints {
   readonly stepMs: number;
   /** Milliseconds of the range selector around the series; 0 for an instant selector. */
   readonly rangeMs: number;
+  /** Of an instant selector: how long a sample stands for its series, where the query says so. */
+  readonly lookbackMs?: number;
   /** The innermost function or aggregation over the selector; `''` when there is none. */
   readonly func: string;
   /** Grouping of the innermost aggregation, when that is what `func` names. */
@@ -99,6 +101,8 @@ export interface SeriesSet {
   readonly series: readonly Series[];
   /** What is missing from the answer and why, as texts for the user. Empty when it is complete. */
   readonly warnings: readonly string[];
+  /** What is worth knowing about a complete answer, as texts for the user. */
+  readonly infos?: readonly string[];
 }
 
 export interface NamesResult {

@@ -15,6 +15,11 @@ export class SampleBuffer {
   histograms: (FloatHistogram | undefined)[] | undefined;
   /** Start timestamps in milliseconds, 0 for unknown; `undefined` while no sample has one. */
   startTimes: Float64Array | undefined;
+  /**
+   * How many scraped samples each sample stands for, as a downsampled one does: a fraction where
+   * one was spread out. `undefined` while each stands for itself.
+   */
+  counts: Float64Array | undefined;
   length = 0;
 
   constructor(capacity = 1024) {
@@ -27,6 +32,7 @@ export class SampleBuffer {
     this.length = 0;
     this.histograms = undefined;
     this.startTimes = undefined;
+    this.counts = undefined;
   }
 
   /** Makes room for `more` samples behind the present ones; the columns may be replaced. */
@@ -44,6 +50,7 @@ export class SampleBuffer {
     if (this.startTimes !== undefined) {
       this.startTimes = grown(this.startTimes, this.length, capacity);
     }
+    if (this.counts !== undefined) this.counts = grown(this.counts, this.length, capacity);
   }
 
   /** A stale marker gets its true bits even if the number on its way here has lost one. */
@@ -53,6 +60,7 @@ export class SampleBuffer {
     this.values[this.length] = value;
     if (value !== value && isStale(this.halves, this.length)) setStale(this.halves, this.length);
     if (this.histograms !== undefined) this.histograms[this.length] = undefined;
+    if (this.counts !== undefined) this.counts[this.length] = 1;
     this.length++;
   }
 
@@ -68,6 +76,7 @@ export class SampleBuffer {
     this.values[this.length] = 0;
     this.histograms ??= [];
     this.histograms[this.length] = histogram;
+    if (this.counts !== undefined) this.counts[this.length] = 1;
     this.length++;
   }
 
@@ -78,6 +87,15 @@ export class SampleBuffer {
       this.startTimes = new Float64Array(this.times.length);
     }
     this.startTimes[index] = startTime;
+  }
+
+  /** Makes the sample at `index`, the newest, stand for `count` scraped ones. */
+  setCount(index: number, count: number): void {
+    if (this.counts === undefined) {
+      if (count === 1) return;
+      this.counts = new Float64Array(this.times.length).fill(1);
+    }
+    this.counts[index] = count;
   }
 
   /** Copies sample `index` of `other` to the end of this buffer, bit for bit. */
@@ -95,11 +113,13 @@ export class SampleBuffer {
     if (startTime !== 0 || this.startTimes !== undefined) {
       this.setStartTime(this.length - 1, startTime);
     }
+    this.setCount(this.length - 1, other.counts?.[index] ?? 1);
   }
 
   /** Copies samples `[from, end)` of `other` to the end of this buffer, bit for bit. */
   pushRange(other: SampleBuffer, from: number, end: number): void {
-    if (other.histograms !== undefined || other.startTimes !== undefined) {
+    const { histograms, startTimes, counts } = other;
+    if (histograms !== undefined || startTimes !== undefined || counts !== undefined) {
       for (let i = from; i < end; i++) this.pushFrom(other, i);
       return;
     }
@@ -110,6 +130,7 @@ export class SampleBuffer {
     this.length = start + end - from;
     this.histograms?.fill(undefined, start, this.length);
     this.startTimes?.fill(0, start, this.length);
+    this.counts?.fill(1, start, this.length);
   }
 }
 

@@ -9,6 +9,7 @@ import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { BlockQuery, BucketBlock } from './bucket/bucket-block.ts';
 import { selectBlocks } from './bucket/block-selection.ts';
+import type { SelectedBlock } from './bucket/block-selection.ts';
 import { Losses } from './bucket/losses.ts';
 import type { BlockReading } from './bucket/losses.ts';
 import { mergeStreams } from './bucket/merge-streams.ts';
@@ -211,11 +212,9 @@ export class BucketStore implements Store {
       if (matchers === undefined) return [];
       const chosen =
         maxResolutionMs === undefined
-          ? blocks.filter((block) => block.minTime <= maxt && block.maxTime > mint)
+          ? overlapping(blocks, mint, maxt)
           : selectBlocks(blocks, mint, maxt, maxResolutionMs);
-      const query: BlockQuery = {
-        mint,
-        maxt,
+      const query: Omit<BlockQuery, 'mint' | 'maxt'> = {
         matchers,
         aggregates: [],
         skipChunks: true,
@@ -224,8 +223,8 @@ export class BucketStore implements Store {
         shard: shardFilter(undefined),
       };
       return chosen
-        .filter((block) => hintMatches(block, request.blockMatchers))
-        .map((block) => ({ block, query }));
+        .filter(({ block }) => hintMatches(block, request.blockMatchers))
+        .map(({ block, ...range }) => ({ block, query: { ...query, ...range } }));
     });
   }
 }
@@ -253,6 +252,16 @@ function seriesWishes(
 ): Pick<BlockQuery, 'aggregates' | 'skipChunks' | 'shard'> {
   const { aggregates, skipChunks, shard } = request;
   return { aggregates, skipChunks, shard: shardFilter(shard) };
+}
+
+function overlapping(
+  blocks: readonly BucketBlock[],
+  mint: number,
+  maxt: number,
+): SelectedBlock<BucketBlock>[] {
+  return blocks
+    .filter((block) => block.minTime <= maxt && block.maxTime > mint)
+    .map((block) => ({ block, mint, maxt }));
 }
 
 /** Whether a request's block matchers, on external labels and `__block_id`, let the block pass. */

@@ -27,10 +27,11 @@ export interface AnswerSeries {
   readonly histograms?: readonly HistogramPoint[];
 }
 
-export function answerOf({ value, warnings, promqlWarnings, promqlInfos }: Evaluation): Answer {
+export function answerOf(evaluation: Evaluation): Answer {
+  const { value, warnings, infos, promqlWarnings, promqlInfos } = evaluation;
   return {
     data: JSON.parse(`{${[...valueJson(value)].join('')}}`) as AnswerData,
     warnings: [...warnings, ...promqlWarnings],
-    infos: promqlInfos,
+    infos: [...infos, ...promqlInfos],
   };
 }

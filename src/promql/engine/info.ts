@@ -126,7 +126,7 @@ export class InfoOperator implements Operator {
       matchers,
       mint: first - lookbackMs + 1 - offsetMs,
       maxt: last - offsetMs,
-      hints: { stepMs: grid.stepMs, rangeMs: 0, func: 'info', limit: 0 },
+      hints: { stepMs: grid.stepMs, rangeMs: 0, lookbackMs, func: 'info', limit: 0 },
     };
     const shift = { atMs, offsetMs };
     const output = 'value';

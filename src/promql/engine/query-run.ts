@@ -22,6 +22,7 @@ export class QueryRun {
   readonly #maxSamples: number;
   readonly #answers = new Map<SelectRequest, Promise<readonly Series[]>>();
   readonly #warnings = new Set<string>();
+  readonly #infos = new Set<string>();
   #work = 0;
   readonly #awaited = new Set<Promise<unknown>>();
   #samples = 0;
@@ -62,8 +63,10 @@ export class QueryRun {
   async #ask(request: SelectRequest): Promise<readonly Series[]> {
     this.throwIfAborted();
     try {
-      const { series, warnings } = await this.#queryable.select(request, this.#contextOf(request));
+      const context = this.#contextOf(request);
+      const { series, warnings, infos } = await this.#queryable.select(request, context);
       for (const warning of warnings) this.#warnings.add(warning);
+      for (const info of infos ?? []) this.#infos.add(info);
       return series;
     } catch (thrown) {
       this.throwIfAborted();
@@ -79,6 +82,10 @@ export class QueryRun {
 
   get warnings(): readonly string[] {
     return [...this.#warnings];
+  }
+
+  get infos(): readonly string[] {
+    return [...this.#infos];
   }
 
   get totalSamples(): number {

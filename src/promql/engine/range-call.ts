@@ -106,7 +106,7 @@ export class RangeCallOperator implements Operator {
   }
 
   #slide(
-    { times, values, histograms, startTimes, length }: SampleBuffer,
+    { times, values, histograms, startTimes, counts, length }: SampleBuffer,
     { firstEnd: first, stride, rangeMs }: WindowGrid,
     into: StepColumn,
   ): void {
@@ -120,6 +120,7 @@ export class RangeCallOperator implements Operator {
     window.values = values;
     window.histograms = histograms;
     window.startTimes = definition.readsStartTimes ? startTimes : undefined;
+    window.counts = counts;
     const hasArgs = this.#args.length > 0;
     const outputs = into.values;
     const { present } = into;
@@ -209,6 +210,7 @@ function emptyWindow(
     values,
     histograms: undefined,
     startTimes: undefined,
+    counts: undefined,
     extension,
     from: 0,
     to: 0,

@@ -110,7 +110,7 @@ function withoutResetHint(histogram: FloatHistogram): FloatHistogram {
 export function dropStaleMarkers(samples: SampleBuffer): void {
   const first = firstStale(samples);
   if (first < 0) return;
-  const { times, values, histograms, startTimes, length } = samples;
+  const { times, values, histograms, startTimes, counts, length } = samples;
   let kept = first;
   for (let i = first; i < length; i++) {
     if (isStaleSample(samples, i)) continue;
@@ -118,6 +118,7 @@ export function dropStaleMarkers(samples: SampleBuffer): void {
     values[kept] = values[i]!;
     if (histograms !== undefined) histograms[kept] = histograms[i];
     if (startTimes !== undefined) startTimes[kept] = startTimes[i]!;
+    if (counts !== undefined) counts[kept] = counts[i]!;
     kept++;
   }
   samples.length = kept;

@@ -18,6 +18,8 @@ export interface RangeWindow {
    * that do not read them or when the engine's option `useStartTimestamps` is off.
    */
   startTimes: Float64Array | undefined;
+  /** How many scraped samples each stands for; `undefined` while each stands for itself. */
+  counts: Float64Array | undefined;
   from: number;
   to: number;
   /**

@@ -1,5 +1,5 @@
 import { CompensatedSum } from '#/lib/compensated-sum.ts';
-import { HistogramMean, HistogramSum } from '#/model/histogram.ts';
+import { HistogramMean, HistogramSum, scaleHistogram } from '#/model/histogram.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { infoTexts, warningTexts } from '../annotation-texts.ts';
 import { warnMixedBuckets } from './histogram-rate.ts';
@@ -21,13 +21,19 @@ export const sumOverTime: RangeKernel = (window, result, context) => {
   }
 };
 
-/** `avg_over_time`, compensated. */
+/** `avg_over_time`, compensated. Of downsampled samples each counts as often as it was scraped. */
 export const avgOverTime: RangeKernel = (window, result, context) => {
+  const { values, counts, from, to } = window;
   switch (contentOf(window)) {
     case 'floats':
-      return setFloat(result, mean(window.values, window.from, window.to));
+      return setFloat(
+        result,
+        counts === undefined ? mean(values, from, to) : weightedMean(values, counts, from, to),
+      );
     case 'histograms':
-      return accumulate(window, result, context, (first) => new HistogramMean(first));
+      return counts === undefined
+        ? accumulate(window, result, context, (first) => new HistogramMean(first))
+        : accumulate(weighted(window, counts), result, context, (first) => new HistogramSum(first));
     case 'mixed':
       return warnMixed(context);
   }
@@ -54,8 +60,9 @@ function accumulate(
   setHistogram(result, total.result());
 }
 
-export const countOverTime: RangeKernel = (window, result) => {
-  setFloat(result, window.to - window.from);
+/** `count_over_time`: of scraped samples, whether they are there one by one or downsampled. */
+export const countOverTime: RangeKernel = ({ counts, from, to }, result) => {
+  setFloat(result, counts === undefined ? to - from : sum(counts, from, to));
 };
 
 export const presentOverTime: RangeKernel = (_window, result) => setFloat(result, 1);
@@ -192,6 +199,31 @@ export function mean(values: Float64Array, from: number, to: number): number {
   }
   const count = to - from;
   return isFinite(total) ? total / count + rest / count : meanPastFinite(values, from, to);
+}
+
+/** The window with each histogram scaled by its share of the counts: their sum is the mean. */
+function weighted(window: RangeWindow, counts: Float64Array): RangeWindow {
+  const { histograms, from, to } = window;
+  const total = sum(counts, from, to);
+  const share = (histogram: FloatHistogram | undefined, i: number) =>
+    histogram && scaleHistogram(histogram, counts[from + i]! / total);
+  return { ...window, histograms: histograms!.slice(from, to).map(share), from: 0, to: to - from };
+}
+
+/** Mean of `values[from, to)` where value i counts `counts[i]` times. */
+function weightedMean(
+  values: Float64Array,
+  counts: Float64Array,
+  from: number,
+  to: number,
+): number {
+  const total = new CompensatedSum();
+  const weight = new CompensatedSum();
+  for (let i = from; i < to; i++) {
+    total.add(values[i]! * counts[i]!);
+    weight.add(counts[i]!);
+  }
+  return total.value / weight.value;
 }
 
 function meanPastFinite(values: Float64Array, from: number, to: number): number {

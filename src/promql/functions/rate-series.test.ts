@@ -60,6 +60,7 @@ function windowByWindow(
       values,
       histograms: undefined,
       startTimes: undefined,
+      counts: undefined,
       extension: 'none',
       from: inside[0]!,
       to: inside.at(-1)! + 1,

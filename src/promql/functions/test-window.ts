@@ -13,6 +13,8 @@ export interface TestRange {
   readonly args?: readonly number[];
   /** Seconds, one a sample. */
   readonly startTimes?: readonly number[];
+  /** How many scraped samples each stands for, one a sample. */
+  readonly counts?: readonly number[];
   readonly annotations?: Annotations;
   readonly extension?: RangeWindow['extension'];
 }
@@ -42,6 +44,7 @@ function windowOf(samples: readonly TestSample[], options: TestRange): RangeWind
     values: Float64Array.from(samples, ([, value]) => (typeof value === 'number' ? value : 0)),
     histograms: histograms.some((histogram) => histogram !== undefined) ? histograms : undefined,
     startTimes: options.startTimes && Float64Array.from(options.startTimes, (time) => time * 1000),
+    counts: options.counts && Float64Array.from(options.counts),
     from: 0,
     to: samples.length,
     extension,

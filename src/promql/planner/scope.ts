@@ -124,6 +124,7 @@ export function requestOf(scope: Scope, selection: Selection): SelectRequest {
     rangeMs,
     func: scope.func,
     limit: 0,
+    ...(rangeMs === 0 ? { lookbackMs: query.lookbackMs } : {}),
     ...(scope.grouping === undefined ? {} : { grouping: scope.grouping }),
   };
   return { matchers, mint, maxt, hints };

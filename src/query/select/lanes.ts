@@ -1,10 +1,11 @@
 import type { AggregateChunk } from '#/storeapi/store.ts';
+import type { ChunkPart } from './seams.ts';
 
 /**
  * Splits chunks in time order into lanes without overlaps: each goes to the first lane that ended
  * before it begins (NewOverlapSplit in pkg/dedup/iter.go of Thanos).
  */
-export function splitOverlaps(chunks: readonly AggregateChunk[]): (readonly AggregateChunk[])[] {
+export function splitOverlaps(chunks: readonly ChunkPart[]): (readonly ChunkPart[])[] {
   return overlap(chunks) ? splitIntoLanes(chunks) : [chunks];
 }
 
@@ -16,8 +17,8 @@ function overlap(chunks: readonly AggregateChunk[]): boolean {
   return chunks.length === 0;
 }
 
-function splitIntoLanes(chunks: readonly AggregateChunk[]): AggregateChunk[][] {
-  const lanes: AggregateChunk[][] = [];
+function splitIntoLanes(chunks: readonly ChunkPart[]): ChunkPart[][] {
+  const lanes: ChunkPart[][] = [];
   for (const chunk of chunks) {
     const lane = lanes.find((candidate) => candidate.at(-1)!.maxt < chunk.mint);
     if (lane === undefined) lanes.push([chunk]);

@@ -10,9 +10,10 @@ import type { AggregateChunk } from '#/storeapi/store.ts';
 import type { AggregateChoice } from '../aggregates.ts';
 import { replicasSize, writeReplicas } from './chunk-bytes.ts';
 import type { Replicas } from './chunk-bytes.ts';
+import { ChunkReader } from './chunk-reader.ts';
 import { isDownsampled, splitOverlaps } from './lanes.ts';
-import { ChunkScratch, readChunks, readTotals } from './read-chunks.ts';
-import type { OnDamage } from './read-chunks.ts';
+import { joinResolutions } from './seams.ts';
+import type { ChunkPart } from './seams.ts';
 
 /** How the series of one select are read. Without an algorithm only equal timestamps are dropped. */
 export interface StoredReading extends SeriesReading {
@@ -20,6 +21,8 @@ export interface StoredReading extends SeriesReading {
   readonly algorithm: DedupAlgorithm | undefined;
   readonly choice: AggregateChoice;
   readonly func: string;
+  /** How far back the query sees at an instant, in milliseconds: its range or its lookback. */
+  readonly rangeMs: number;
   readonly mint: number;
   readonly maxt: number;
 }
@@ -37,9 +40,8 @@ export class SeriesReader {
   readonly #maxt: number;
   readonly #budget: MemoryBudget;
   readonly #onDamage: (error: CorruptionError) => void;
-  readonly #damaged: OnDamage = (chunk, thrown) => this.#report(chunk, thrown);
+  readonly #chunks: ChunkReader;
   #labels = Labels.empty;
-  readonly #scratch = new ChunkScratch();
   readonly #buffers: SampleBuffer[] = [];
   #reservedBytes = 0;
 
@@ -59,6 +61,11 @@ export class SeriesReader {
     this.#maxt = reading.maxt;
     this.#budget = context.budget;
     this.#onDamage = context.onDamage;
+    this.#chunks = new ChunkReader({
+      choice: reading.choice,
+      rangeMs: reading.rangeMs,
+      onDamage: (chunk, thrown) => this.#report(chunk, thrown),
+    });
   }
 
   /** Appends the samples of `[mint, maxt]`; `replicas` are the chunks of each, in time order. */
@@ -70,7 +77,8 @@ export class SeriesReader {
   ): void {
     this.#labels = labels;
     const range = { mint: Math.max(mint, this.#mint), maxt: Math.min(maxt, this.#maxt) };
-    const lanes = replicas.map(splitOverlaps);
+    const asked = { mint: this.#mint, maxt: this.#maxt };
+    const lanes = replicas.map((chunks) => splitOverlaps(joinResolutions(chunks, asked)));
     if (lanes.length === 1 && lanes[0]!.length === 1) {
       this.#readLane(lanes[0]![0]!, range, into);
       return;
@@ -98,7 +106,7 @@ export class SeriesReader {
    * replica's raw samples: those make one source.
    */
   #readReplica(
-    lanes: readonly (readonly AggregateChunk[])[],
+    lanes: readonly (readonly ChunkPart[])[],
     range: { readonly mint: number; readonly maxt: number },
     next: () => SampleBuffer,
   ): SampleBuffer[] {
@@ -116,15 +124,15 @@ export class SeriesReader {
 
   /** Thanos makes totals of raw counters too, which hides their resets from `resets()`. */
   #readLane(
-    lane: readonly AggregateChunk[],
+    lane: readonly ChunkPart[],
     range: { readonly mint: number; readonly maxt: number },
     into: SampleBuffer,
   ): void {
     const asThanos = this.#algorithm === 'penalty' || this.#algorithm === 'chain';
     if (this.#choice === 'counter' && (asThanos || isDownsampled(lane))) {
-      readTotals(lane, range, into, this.#scratch, this.#damaged);
+      this.#chunks.readTotals(lane, range, into);
     } else {
-      readChunks(lane, this.#choice, range, into, this.#scratch, this.#damaged);
+      this.#chunks.readSamples(lane, range, into);
     }
   }
 

@@ -105,6 +105,7 @@ export function decodeXor(data: Uint8Array, mint: number, maxt: number, into: Sa
     halves[2 * length + 1] = high;
     if (time >= mint) length++;
   }
+  into.counts?.fill(1, into.length, length);
   into.length = length;
 }
 

@@ -1,0 +1,101 @@
+import type { AggregateChunk } from '#/storeapi/store.ts';
+import { Resolution } from '#/tsdb/block-meta.ts';
+import { resolutionOf, windowStart } from './resolution.ts';
+
+/** A chunk, or the part of a chunk that counts. */
+export interface ChunkPart extends AggregateChunk {
+  /** Samples outside of `[mint, maxt]` are in another chunk, too, and left to it. */
+  readonly isCut?: true;
+}
+
+interface Range {
+  readonly mint: number;
+  readonly maxt: number;
+}
+
+/** The chunks of one resolution, finest first. */
+interface Level {
+  readonly resolutionMs: number;
+  readonly chunks: readonly AggregateChunk[];
+}
+
+/**
+ * Makes chunks of several resolutions follow each other, as they come where one resolution ends and
+ * another takes over. Finer data wins wherever it covers all of a coarser chunk within `asked`. Any
+ * other coarse chunk counts as a whole, and what is finer is cut around it: in the middle of a coarse
+ * chunk nobody knows what a counter's value was, nor which scrapes a window has seen already.
+ *
+ * Takes chunks in time order and gives them so; those of one resolution come back as they are.
+ */
+export function joinResolutions(
+  chunks: readonly AggregateChunk[],
+  asked: Range,
+): readonly ChunkPart[] {
+  const levels = levelsOf(chunks);
+  if (levels.length < 2) return chunks;
+  let covered: Range[] = [];
+  const kept = levels.map(({ resolutionMs, chunks: candidates }) => {
+    const needed = candidates.filter(
+      (chunk) => !isCovered(within(asked, spanOf(chunk, resolutionMs)), covered),
+    );
+    covered = joined([...covered, ...needed.map((chunk) => spanOf(chunk, resolutionMs))]);
+    return needed;
+  });
+  return kept
+    .flatMap((finer, i) => {
+      const coarser = levels.slice(i + 1).flatMap(({ resolutionMs }, above) => {
+        return kept[i + 1 + above]!.map((chunk) => spanOf(chunk, resolutionMs));
+      });
+      return finer.flatMap((chunk) => cutAround(chunk, joined(coarser)));
+    })
+    .sort((a, b) => a.mint - b.mint || a.maxt - b.maxt);
+}
+
+function levelsOf(chunks: readonly AggregateChunk[]): Level[] {
+  if (!chunks.some(({ raw }) => raw === undefined)) return [{ resolutionMs: 0, chunks }];
+  const byResolution = Map.groupBy(chunks, resolutionOf);
+  return [...byResolution]
+    .map(([resolutionMs, members]) => ({ resolutionMs, chunks: members }))
+    .sort((a, b) => a.resolutionMs - b.resolutionMs);
+}
+
+/** What a chunk speaks for: its first window begins before the sample that stands for it. */
+function spanOf({ mint, maxt }: AggregateChunk, resolutionMs: number): Range {
+  return resolutionMs === 0 ? { mint, maxt } : { mint: windowStart(mint, resolutionMs), maxt };
+}
+
+function within(asked: Range, { mint, maxt }: Range): Range {
+  return { mint: Math.max(mint, asked.mint), maxt: Math.min(maxt, asked.maxt) };
+}
+
+/** The union of ranges in time order; what is missing between two scrapes is no gap. */
+function joined(ranges: readonly Range[]): Range[] {
+  const union: Range[] = [];
+  for (const range of ranges.toSorted((a, b) => a.mint - b.mint)) {
+    const last = union.at(-1);
+    if (last === undefined || range.mint > last.maxt + Resolution.FiveMinutes) union.push(range);
+    else union[union.length - 1] = { ...last, maxt: Math.max(last.maxt, range.maxt) };
+  }
+  return union;
+}
+
+function isCovered({ mint, maxt }: Range, by: readonly Range[]): boolean {
+  return by.some(
+    (range) =>
+      range.mint <= mint + Resolution.FiveMinutes && range.maxt >= maxt - Resolution.FiveMinutes,
+  );
+}
+
+/** The parts of a chunk that none of the ranges, which are in order, covers. */
+function cutAround(chunk: AggregateChunk, ranges: readonly Range[]): ChunkPart[] {
+  const touching = ranges.filter(({ mint, maxt }) => mint <= chunk.maxt && maxt >= chunk.mint);
+  if (touching.length === 0) return [chunk];
+  const parts: ChunkPart[] = [];
+  let from = chunk.mint;
+  for (const { mint, maxt } of touching) {
+    if (from < mint) parts.push({ ...chunk, mint: from, maxt: mint - 1, isCut: true });
+    from = maxt + 1;
+  }
+  if (from <= chunk.maxt) parts.push({ ...chunk, mint: from, isCut: true });
+  return parts;
+}
