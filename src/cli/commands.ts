@@ -4,6 +4,7 @@ import { bucketInspectCommand } from './commands/bucket/inspect.ts';
 import { bucketLsCommand } from './commands/bucket/ls.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
 import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
+import { bucketVerifyCommand } from './commands/bucket/verify.ts';
 import { demoCommand } from './commands/demo.ts';
 import { queryCommand } from './commands/query.ts';
 import { sidecarCommand } from './commands/sidecar.ts';
@@ -21,5 +22,6 @@ export const commands: readonly Command[] = [
   bucketInspectCommand,
   bucketReplicateCommand,
   bucketUploadBlocksCommand,
+  bucketVerifyCommand,
   demoCommand,
 ];

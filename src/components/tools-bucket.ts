@@ -10,3 +10,5 @@ export type { ReplicateConfig } from './tools/bucket-replicate.ts';
 export { uploadBlocks } from './tools/bucket-upload.ts';
 export type { UploadBlocksConfig } from './tools/bucket-upload.ts';
 export { barProgress, plainProgress } from './tools/progress.ts';
+export { issueKinds, verifyBlocks } from './tools/bucket-verify.ts';
+export type { VerifyConfig } from './tools/bucket-verify.ts';
