@@ -58,6 +58,10 @@ test('what is wrong is told with its place', () => {
     ['type: MEMCACHED\nconfig: { addresses: [] }', /line 2, column 22: .*at least one address/],
     ['type: MEMCACHED\nconfig: { addresses: [host] }', /address "host": want host:port/],
     ['type: REDIS\nconfig: { addr: "a:1", db: x }', /line 2, column 28: "config.db" is "x"/],
+    [
+      'type: REDIS\nconfig: { addr: "a:1", cache_size: 1MB }',
+      /of the client is not supported; want 0/,
+    ],
     ['type: REDIS\nconfig: { addr: "a:1", read_timeout: 5q }', /"5q": want a duration/],
     [
       'type: REDIS\nconfig: { addr: "a:1", tls_config: { cert_file: x } }',

@@ -111,6 +111,7 @@ const memcachedSchema = v.strictObject({
 });
 export type MemcachedConfig = v.InferOutput<typeof memcachedSchema>;
 
+/** Writes go one by one, as in Thanos, whose keys for writing several at once have no effect either. */
 const redisSchema = v.strictObject({
   addr: v.pipe(
     v.string(),
@@ -128,7 +129,13 @@ const redisSchema = v.strictObject({
   get_multi_batch_size: count(100),
   max_set_multi_concurrency: count(100),
   set_multi_batch_size: count(100),
-  cache_size: v.optional(byteSize(), 0),
+  cache_size: v.optional(
+    v.pipe(
+      byteSize(),
+      v.check((bytes) => bytes === 0, 'caching on the side of the client is not supported; want 0'),
+    ),
+    0,
+  ),
   master_name: text(),
   max_async_buffer_size: count(10_000),
   max_async_concurrency: count(20, 1),

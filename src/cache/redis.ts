@@ -47,6 +47,7 @@ class Redis implements CacheServers, CacheServer {
   readonly #options: RedisOptions;
   readonly #library: Library;
   readonly #stop = new AbortController();
+  readonly #firstFailure = Promise.withResolvers<void>();
   #commands: Commands;
   #isCluster: boolean;
 
@@ -62,11 +63,12 @@ class Redis implements CacheServers, CacheServer {
     else this.#commands = singleServer(library, settings);
   }
 
-  /** Waits for the connection as long as dialling may take; it may come later. */
+  /** Waits for the connection until one try has failed; it may come later. */
   async open(): Promise<void> {
     const { clock, dialTimeoutMs } = this.#options;
     using limit = deadline(clock, dialTimeoutMs);
-    await untilAborted(this.#connect(), limit.signal).catch(() => undefined);
+    const tried = Promise.race([this.#connect(), this.#firstFailure.promise]);
+    await untilAborted(tried, limit.signal).catch(() => undefined);
   }
 
   pick(): CacheServer {
@@ -121,6 +123,7 @@ class Redis implements CacheServers, CacheServer {
   }
 
   #failed(cause: unknown): void {
+    this.#firstFailure.resolve();
     if (this.#stop.signal.aborted) return;
     const fields = { server: this.name, error: messageOf(cause) };
     this.#options.log.debug('connection to Redis failed', fields);

@@ -88,7 +88,6 @@ export class DnsResolver {
     );
     // A round with a failure forgets nothing: a broken resolver must not lose the peers.
     if (!failed) for (const known of this.#found.keys()) this.#forgetUnless(dynamic, known);
-    this.#results.reset();
     for (const [addr, peers] of this.#found) this.#results.set({ addr }, peers.length);
   }
 
@@ -98,7 +97,10 @@ export class DnsResolver {
   }
 
   #forgetUnless(wanted: readonly string[], known: string): void {
-    if (!wanted.includes(known)) this.#found.delete(known);
+    if (wanted.includes(known)) return;
+    this.#found.delete(known);
+    // Others may show theirs under the same name.
+    this.#results.remove({ addr: known });
   }
 
   async #lookUp(address: string): Promise<string[]> {

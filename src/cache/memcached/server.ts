@@ -77,9 +77,10 @@ export class MemcachedServer implements CacheServer {
 
   async #connect(signal: AbortSignal): Promise<Connection> {
     const { net, tls, maxValueBytes } = this.#options;
+    const secrets = await tls?.();
     const plain = await net.dial(this.name, AbortSignal.any([signal, this.#closed.signal]));
-    if (tls === undefined) return new Connection(plain, maxValueBytes);
+    if (secrets === undefined) return new Connection(plain, maxValueBytes);
     const { host } = splitAddress(this.name);
-    return new Connection(await secureStream(plain, host, await tls(), signal), maxValueBytes);
+    return new Connection(await secureStream(plain, host, secrets, signal), maxValueBytes);
   }
 }
