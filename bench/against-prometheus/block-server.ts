@@ -36,6 +36,7 @@ const api: QueryApi = {
   memory: unlimitedBudget(),
   queryMemoryBytes: Number.POSITIVE_INFINITY,
   timeoutMs: 120_000,
+  maxSteps: 11_000,
   replicaLabels: [],
   algorithm: 'sticky',
   partialResponse: false,

@@ -25,6 +25,8 @@ export interface QueryApi {
   readonly memory: MemoryBudget;
   readonly queryMemoryBytes: number;
   readonly timeoutMs: number;
+  /** Steps that a range query may have; 0 for any number. */
+  readonly maxSteps: number;
   readonly replicaLabels: readonly string[];
   readonly algorithm: DedupAlgorithm;
   readonly partialResponse: boolean;

@@ -8,6 +8,12 @@ export interface StatusApi {
   readonly flags: Readonly<Record<string, string>>;
 }
 
+/**
+ * The release of Thanos whose API this is. Clients look at `version` to know what they may ask for:
+ * Grafana looks labels up with matchers from 0.18.0 on. Our own version stands beside it.
+ */
+const THANOS_API = '0.43.0';
+
 /** `/api/v1/status/*` and the answer to CORS preflights. */
 export function statusRoutes({ version, startedAtMs, flags }: StatusApi): Route[] {
   const status = (name: string, handler: string, data: () => unknown) =>
@@ -15,7 +21,8 @@ export function statusRoutes({ version, startedAtMs, flags }: StatusApi): Route[
   return [
     status('flags', 'status_flags', () => flags),
     status('buildinfo', 'status_build', () => ({
-      version,
+      version: THANOS_API,
+      hindsightVersion: version,
       revision: '',
       branch: '',
       buildUser: '',

@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import { BadInputError } from '#/lib/errors.ts';
 import { nearest } from '#/lib/nearest.ts';
 import { splitAddress } from '#/lib/net.ts';
-import { parseByteSize } from '#/model/byte-size.ts';
-import { parseDuration } from '#/model/time.ts';
+import { formatByteSize, parseByteSize } from '#/model/byte-size.ts';
+import { formatDuration, parseDuration } from '#/model/time.ts';
 import { parseTimeOrDuration } from '#/model/time-or-duration.ts';
 import type { TimeOrDuration } from '#/model/time-or-duration.ts';
 
@@ -25,6 +25,8 @@ export interface Flag<T> {
   readonly short?: string;
   /** Turns the texts that were given, in order, into the value. Never called with none. */
   readonly parse: (texts: readonly string[]) => T;
+  /** The value as one would write it. Default: `String`. */
+  print?(value: T): string;
   readonly defaultValue: T;
 }
 
@@ -55,8 +57,10 @@ function single<T>(
   placeholder: string,
   parse: (text: string) => T,
   { help, hidden = false, short, default: defaultText }: WithDefault<string>,
+  print?: (value: T) => string,
 ): Flag<T> {
   return {
+    ...(print === undefined ? {} : { print }),
     help,
     placeholder,
     defaultText,
@@ -77,11 +81,12 @@ export const flag = {
   address: (options: WithDefault<string>) => single('HOST:PORT', parseAddress, options),
 
   /** Milliseconds. */
-  duration: (options: WithDefault<string>) => single('DURATION', parseDuration, options),
+  duration: (options: WithDefault<string>) =>
+    single('DURATION', parseDuration, options, formatDuration),
 
   integer: (options: WithDefault<string>) => single('NUMBER', parseInteger, options),
 
-  bytes: (options: WithDefault<string>) => single('SIZE', parseByteSize, options),
+  bytes: (options: WithDefault<string>) => single('SIZE', parseByteSize, options, formatByteSize),
 
   time: (options: WithDefault<string>): Flag<TimeOrDuration> =>
     single('TIME', parseTimeOrDuration, options),
@@ -141,7 +146,9 @@ export const flag = {
   },
 
   optionalDuration({ help, hidden = false }: Common): Flag<number | undefined> {
-    return { ...single('DURATION', parseDuration, { help, hidden, default: '0s' }), ...unset };
+    const options = { help, hidden, default: '0s' };
+    const print = (value: number | undefined) => formatDuration(value ?? 0);
+    return { ...single('DURATION', parseDuration, options), print, ...unset };
   },
 };
 
@@ -162,6 +169,7 @@ export function configFlags<Name extends string>(
     isSwitch: false,
     isRepeatable: false,
     isHidden: hidden,
+    print: (value: ConfigSource | undefined) => value?.text ?? value?.path ?? '',
   };
   const inPlace: Flag<ConfigSource | undefined> = {
     ...base,
@@ -179,6 +187,19 @@ export function configFlags<Name extends string>(
     Name | `${Name}-file`,
     Flag<ConfigSource | undefined>
   >;
+}
+
+/** Every flag's value in force, as `/api/v1/status/flags` answers them; `''` where there is none. */
+export function flagTexts<Table extends FlagTable>(
+  table: Table,
+  values: FlagValues<Table>,
+): Record<string, string> {
+  const given: Readonly<Record<string, unknown>> = values;
+  const texts = Object.entries(table).map(([name, spec]) => {
+    const value = given[name];
+    return [name, value === undefined ? '' : (spec.print?.(value) ?? String(value))] as const;
+  });
+  return Object.fromEntries(texts);
 }
 
 /** The one that was given of a pair of `configFlags`. @throws BadInputError if both were. */

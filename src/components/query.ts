@@ -71,6 +71,9 @@ export interface QueryConfig {
     readonly memoryBytes: number;
     readonly totalMemoryBytes: number;
     readonly maxSamples: number;
+    /** Steps of a range query, and series of one select; 0 for any number. */
+    readonly maxSteps: number;
+    readonly maxSeries: number;
     readonly lookbackMs: number;
     /** A sample of a coarse resolution counts for as long as the resolution. */
     readonly dynamicLookback: boolean;
@@ -199,12 +202,13 @@ function queryApi(config: QueryConfig, store: ProxyStore, { clock }: Runtime): Q
   });
   return {
     engine,
-    querier: new Querier(store, query.maxConcurrentSelects),
+    querier: new Querier(store, query.maxConcurrentSelects, query.maxSeries),
     gate: new Gate(query.maxConcurrent),
     now: () => clock.now(),
     memory: new MemoryBudget('all queries together', query.totalMemoryBytes),
     queryMemoryBytes: query.memoryBytes,
     timeoutMs: query.timeoutMs,
+    maxSteps: query.maxSteps,
     replicaLabels: query.replicaLabels,
     algorithm: query.algorithm,
     partialResponse: query.partialResponse,

@@ -36,3 +36,14 @@ export function seenRange({ rangeMs, lookbackMs = 0 }: SelectHints): number {
   // One sample in the lookback is enough, where a range wants two.
   return lookbackMs === 0 ? Number.POSITIVE_INFINITY : 2 * lookbackMs;
 }
+
+/** What a select is going to ask the stores for, for people. */
+export function storageChoice(
+  hints: SelectHints,
+  maxResolutionMs: number,
+): { readonly maxResolution: number; readonly aggregates: readonly Aggregate[] } {
+  return {
+    maxResolution: resolutionFor(maxResolutionMs, hints),
+    aggregates: aggregatesOf(aggregateFor(hints.func)),
+  };
+}

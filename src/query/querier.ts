@@ -1,7 +1,9 @@
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
+import { LimitError } from '#/lib/errors.ts';
 import { Gate } from '#/lib/gate.ts';
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
+import { printMatcher } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type {
   LabelsRequest,
@@ -49,11 +51,16 @@ const BATCH_SIZE = 64;
 export class Querier {
   readonly #proxy: ProxyStore;
   readonly #maxConcurrentSelects: number;
+  readonly #maxSeries: number;
 
-  /** At most `maxConcurrentSelects` selects of one query run at once; 0 for no bound. */
-  constructor(proxy: ProxyStore, maxConcurrentSelects: number) {
+  /**
+   * At most `maxConcurrentSelects` selects of one query run at once, and none of them may find more
+   * than `maxSeries` (`--query.max-series`); 0 for no bound.
+   */
+  constructor(proxy: ProxyStore, maxConcurrentSelects: number, maxSeries = 0) {
     this.#proxy = proxy;
     this.#maxConcurrentSelects = maxConcurrentSelects;
+    this.#maxSeries = maxSeries;
   }
 
   /** The source of one query. */
@@ -61,7 +68,11 @@ export class Querier {
     const gate = new Gate(this.#maxConcurrentSelects);
     return {
       select: (request, context) =>
-        gate.run(context.signal, () => select(this.#proxy, options, request, context)),
+        gate.run(context.signal, async () => {
+          const found = await select(this.#proxy, options, request, context);
+          if (options.skipChunks !== true) this.#checkSeries(found, request);
+          return found;
+        }),
       labelNames: (request, context) =>
         this.#labels(options, request, context, (labels, inner) =>
           this.#proxy.labelNames(labels, inner),
@@ -71,6 +82,15 @@ export class Querier {
           this.#proxy.labelValues({ ...labels, label }, inner),
         ),
     };
+  }
+
+  #checkSeries({ series: { length } }: SeriesSet, { matchers }: SelectRequest): void {
+    if (this.#maxSeries === 0 || length <= this.#maxSeries) return;
+    const selector = `{${matchers.map(printMatcher).join(',')}}`;
+    throw new LimitError(
+      `${selector} has ${length} series, over the limit of ${this.#maxSeries} (--query.max-series); ` +
+        'add matchers, or raise the limit',
+    );
   }
 
   async #labels(

@@ -179,6 +179,8 @@ export async function startQuery(
           memoryBytes: 64e6,
           totalMemoryBytes: 256e6,
           maxSamples: 0,
+          maxSteps: 11_000,
+          maxSeries: 0,
           lookbackMs: 300_000,
           dynamicLookback: true,
           defaultStepMs: 1000,

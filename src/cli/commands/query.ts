@@ -11,7 +11,7 @@ import type { ConnectionLabel } from '#/query/endpoints.ts';
 import { componentCommand } from '../command.ts';
 import { globalFlags, grpcFlags, httpFlags, plannedServerFlags } from '../common-flags.ts';
 import { readConfig } from '../config-text.ts';
-import { configFlags, configSource, flag } from '../flags.ts';
+import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { version } from '../version.ts';
 import { parseLabelFlags } from './label-flags.ts';
@@ -72,6 +72,14 @@ export const queryFlags = {
   'query.max-samples': flag.integer({
     help: 'Samples that one query may hold at once; 0 for no limit.',
     default: '0',
+  }),
+  'query.max-series': flag.integer({
+    help: 'Series that one selector of a query may have, replicas counted once; 0 for no limit.',
+    default: '0',
+  }),
+  'query.max-steps': flag.integer({
+    help: "Steps that a range query may have; 0 for no limit. The default is Prometheus's limit.",
+    default: '11000',
   }),
   'query.memory-limit': flag.bytes({
     help: 'Bytes that one query may hold; 0 for a quarter of the memory there is.',
@@ -236,6 +244,8 @@ export function queryConfig(
       memoryBytes: values['query.memory-limit'] || Math.floor(memory / 4),
       totalMemoryBytes: Math.floor(memory / 2),
       maxSamples: values['query.max-samples'],
+      maxSteps: values['query.max-steps'],
+      maxSeries: values['query.max-series'],
       lookbackMs: values['query.lookback-delta'] || DEFAULT_LOOKBACK_MS,
       dynamicLookback: values['query.dynamic-lookback-delta'],
       defaultStepMs: values['query.default-step'],
@@ -252,7 +262,7 @@ export function queryConfig(
       header: values['query.tenant-header'],
       defaultTenant: values['query.default-tenant-id'],
     },
-    status: { version, startedAtMs, flags: flagTexts(values) },
+    status: { version, startedAtMs, flags: flagTexts(queryFlags, values) },
   };
 }
 
@@ -310,12 +320,4 @@ function featuresOf(values: Values): QueryConfig['query']['features'] {
     return [FEATURES[name as keyof typeof FEATURES], true] as const;
   });
   return { ...Object.fromEntries(enabled), xFunctions: values['query.enable-x-functions'] };
-}
-
-/** Every flag's value in force, as `/api/v1/status/flags` answers them. */
-function flagTexts(values: Values): Record<string, string> {
-  const texts = Object.entries(values).map(([name, value]) => {
-    return [name, typeof value === 'string' ? value : JSON.stringify(value ?? '')] as const;
-  });
-  return Object.fromEntries(texts);
 }
