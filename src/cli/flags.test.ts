@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BadInputError } from '#/lib/errors.ts';
-import { configFlags, configSource, flag, parseFlags } from './flags.ts';
+import { configFlags, configSource, flag, flagTexts, parseFlags } from './flags.ts';
 
 const table = {
   'http-address': flag.text({ help: 'Where to listen.', default: '0.0.0.0:10902' }),
@@ -68,6 +68,27 @@ describe('parseFlags()', () => {
       assert.throws(() => parse(...args), new BadInputError(message));
     });
   }
+});
+
+test('flagTexts() writes values as one would write them', () => {
+  const table = {
+    timeout: flag.duration({ help: '', default: '2m' }),
+    delta: flag.optionalDuration({ help: '' }),
+    size: flag.bytes({ help: '', default: '250MB' }),
+    label: flag.list({ help: '' }),
+    wal: flag.toggle({ help: '', default: true }),
+    ...configFlags('sd', { help: '' }),
+  };
+  const given = ['--label=a', '--label=b', '--timeout=90s', '--sd-file=sd.yml', '--size=1.5KB'];
+  assert.deepEqual(flagTexts(table, parseFlags(table, given).values), {
+    timeout: '1m30s',
+    delta: '',
+    size: '1536B',
+    label: 'a,b',
+    wal: 'true',
+    sd: '',
+    'sd-file': 'sd.yml',
+  });
 });
 
 test('configSource() refuses a config given both in place and as a file', () => {

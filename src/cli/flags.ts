@@ -25,7 +25,7 @@ export interface Flag<T> {
   readonly short?: string;
   /** Turns the texts that were given, in order, into the value. Never called with none. */
   readonly parse: (texts: readonly string[]) => T;
-  /** The value as one would write it. Default: `String`. */
+  /** The value as one would write it. Default: its JSON, or the text that it is. */
   print?(value: T): string;
   readonly defaultValue: T;
 }
@@ -141,6 +141,7 @@ export const flag = {
       isHidden: hidden,
       ...shortOf(short),
       parse: (texts) => texts,
+      print: (values) => values.join(','),
       defaultValue,
     };
   },
@@ -197,9 +198,13 @@ export function flagTexts<Table extends FlagTable>(
   const given: Readonly<Record<string, unknown>> = values;
   const texts = Object.entries(table).map(([name, spec]) => {
     const value = given[name];
-    return [name, value === undefined ? '' : (spec.print?.(value) ?? String(value))] as const;
+    return [name, value === undefined ? '' : (spec.print?.(value) ?? textOf(value))] as const;
   });
   return Object.fromEntries(texts);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** The one that was given of a pair of `configFlags`. @throws BadInputError if both were. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { LimitError } from '#/lib/errors.ts';
 import { systemClock } from '#/lib/clock.ts';
 import { MemoryBudget, unlimitedBudget } from '#/lib/memory-budget.ts';
 import { Labels } from '#/model/labels.ts';
@@ -91,6 +92,21 @@ describe('Querier', () => {
     const asked = seen.map((request) => request.withoutReplicaLabels.join());
     assert.deepEqual(asked, ['', 'replica', 'replica', 'replica']);
     assert.equal(seen[2]!.limit, 5);
+  });
+
+  test('refuses a selector with more series than the limit, replicas counted once', async () => {
+    const of = (replica: string, zone: string) => raw({ replica, zone }, [[0, 1]]);
+    const store = storeOf([of('a', 'x'), of('b', 'x'), of('a', 'y')]);
+    const find = (maxSeries: number) =>
+      setUp([store], {}, { maxSeries }).queryable.select(selectRequest(hints), context());
+    assert.equal((await find(2)).series.length, 2);
+    await assert.rejects(
+      find(1),
+      new LimitError(
+        '{__name__="up"} has 2 series, over the limit of 1 (--query.max-series); ' +
+          'add matchers, or raise the limit',
+      ),
+    );
   });
 
   test('keeps the replicas of a series in one shard', async () => {
@@ -229,7 +245,7 @@ describe('Querier', () => {
     const reason = 'Addr: lost MinTime: 0 MaxTime: 1000000 is not available: gone';
     for (const partialResponse of [PartialResponse.Warn, PartialResponse.Abort]) {
       const completeness = new Completeness();
-      const { queryable } = setUp([fine], { completeness, partialResponse }, storeOf([]));
+      const { queryable } = setUp([fine], { completeness, partialResponse }, { lost: storeOf([]) });
       const { warnings } = await queryable.select(selectRequest(hints), context());
       assert.deepEqual(warnings, [reason]);
       assert.equal(completeness.isComplete, false);
@@ -298,7 +314,11 @@ function storeOf(series: readonly StoreSeries[], seen: SeriesRequest[] = []): St
   };
 }
 
-function setUp(stores: readonly Store[], options: Partial<QueryableOptions>, lost?: Store) {
+function setUp(
+  stores: readonly Store[],
+  options: Partial<QueryableOptions>,
+  { lost, maxSeries }: { readonly lost?: Store; readonly maxSeries?: number } = {},
+) {
   const asked = stores.map((store, i) => ({ address: `store-${i}`, store }));
   const missing = lost === undefined ? [] : [{ address: 'lost', store: lost, lost: 'gone' }];
   const proxy = new ProxyStore({
@@ -309,7 +329,7 @@ function setUp(stores: readonly Store[], options: Partial<QueryableOptions>, los
     log: new MemoryLog(),
     metrics: new Metrics(),
   });
-  const queryable = new Querier(proxy, 4).queryable({
+  const queryable = new Querier(proxy, 4, maxSeries).queryable({
     dedup: true,
     replicaLabels: ['replica'],
     algorithm: 'sticky',
