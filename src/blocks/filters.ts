@@ -221,37 +221,43 @@ export function groupKey(meta: BlockMeta): string {
 
 /** Drops blocks whose data another block of their group has: all their sources are among its own. */
 export class DeduplicateFilter implements BlockFilter {
-  #duplicates: readonly string[] = [];
+  #duplicates: ReadonlyMap<string, string> = new Map();
 
-  /** The blocks dropped by the last synchronization; they may be deleted. */
-  get duplicates(): readonly string[] {
+  /** The blocks dropped by the last synchronization, each with one that has all of its data. */
+  get duplicates(): ReadonlyMap<string, string> {
     return this.#duplicates;
   }
 
   apply(metas: Map<string, BlockMeta>, counts: SyncCounts): void {
     const groups = Map.groupBy(metas.values(), groupKey);
-    const duplicates = new Set([...groups.values()].flatMap(duplicatesOf));
-    this.#duplicates = [...duplicates].sort(compareUtf8);
+    const duplicates = new Map([...groups.values()].flatMap(duplicatesOf));
+    this.#duplicates = duplicates;
     dropWhere(metas, counts, 'duplicate', (_meta, id) => duplicates.has(id));
   }
 }
 
 /** Blocks with most sources first, the older first among equals, as pkg/block/fetcher.go in Thanos. */
-function duplicatesOf(group: readonly BlockMeta[]): string[] {
+function duplicatesOf(group: readonly BlockMeta[]): [duplicate: string, larger: string][] {
   const bySize = group.toSorted((a, b) => {
     const more = b.compaction.sources.length - a.compaction.sources.length;
     return more === 0 ? compareUtf8(a.ulid, b.ulid) : more;
   });
   // Whoever covers a block has its first source; the index keeps this from being quadratic.
-  const keptBySource = new Map<string, ReadonlySet<string>[]>();
-  const duplicates: string[] = [];
+  const keptBySource = new Map<
+    string,
+    { readonly ulid: string; readonly sources: Set<string> }[]
+  >();
+  const duplicates: [string, string][] = [];
   for (const { ulid, compaction } of bySize) {
     const sources = new Set(compaction.sources);
     const first = compaction.sources[0];
     const larger =
       first === undefined ? keptBySource.values().next().value : keptBySource.get(first);
-    if (larger?.some((other) => sources.isSubsetOf(other)) === true) duplicates.push(ulid);
-    else for (const source of sources) keptBySource.getOrInsert(source, []).push(sources);
+    const covering = larger?.find((other) => sources.isSubsetOf(other.sources));
+    if (covering !== undefined) duplicates.push([ulid, covering.ulid]);
+    else {
+      for (const source of sources) keptBySource.getOrInsert(source, []).push({ ulid, sources });
+    }
   }
   return duplicates;
 }

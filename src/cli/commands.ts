@@ -5,6 +5,7 @@ import { bucketLsCommand } from './commands/bucket/ls.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
 import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
 import { bucketVerifyCommand } from './commands/bucket/verify.ts';
+import { compactCommand } from './commands/compact.ts';
 import { demoCommand } from './commands/demo.ts';
 import { queryCommand } from './commands/query.ts';
 import { sidecarCommand } from './commands/sidecar.ts';
@@ -15,6 +16,7 @@ import { toolsCommand } from './commands/tools.ts';
 export const commands: readonly Command[] = [
   sidecarCommand,
   storeCommand,
+  compactCommand,
   queryCommand,
   allCommand,
   toolsCommand,

@@ -30,6 +30,8 @@ export class CompactMetrics {
       metrics.counter({ name: `thanos_compact_${name}`, help });
     const gauge = (name: string, help: string) =>
       metrics.gauge({ name: `thanos_compact_${name}`, help });
+    const own = (name: string, help: string) =>
+      metrics.gauge({ name: `hindsight_compact_${name}`, help });
     const byResolution = (name: string, help: string) =>
       metrics.counter({ name: `thanos_compact_${name}`, help, labels: ['resolution'] });
     this.halted = gauge('halted', 'Set to 1 if the compactor halted due to an unexpected error.');
@@ -97,15 +99,15 @@ export class CompactMetrics {
     this.todoCompactions = gauge('todo_compactions', 'number of compactions to be done');
     this.todoBlocks = gauge('todo_compaction_blocks', 'number of blocks planned to be compacted');
     this.todoDownsamples = gauge('todo_downsample_blocks', 'number of blocks to be downsampled');
-    this.quarantinedGroups = gauge(
+    this.quarantinedGroups = own(
       'quarantined_groups',
       'Groups of blocks that are left alone because of a fault; the log and the page name them.',
     );
-    this.backlogAgeSeconds = gauge(
+    this.backlogAgeSeconds = own(
       'backlog_age_seconds',
       'How long ago the data of the oldest compaction to be done ended; 0 when there is none.',
     );
-    this.neededDiskBytes = gauge(
+    this.neededDiskBytes = own(
       'needed_disk_bytes',
       'Disk that the job which needs most of those running or refused takes.',
     );

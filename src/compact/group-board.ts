@@ -93,6 +93,14 @@ export class GroupBoard {
     this.#entryOf(group).lastError = message;
   }
 
+  /** Whether a job that runs has to do with the block. */
+  isBusy(block: string): boolean {
+    for (const { progress } of this.#entries.values()) {
+      if (progress?.blocks.includes(block) === true) return true;
+    }
+    return false;
+  }
+
   /** In the order of keys. */
   statuses(): GroupStatus[] {
     const sorted = [...this.#entries.values()].sort((a, b) => (a.group.key < b.group.key ? -1 : 1));

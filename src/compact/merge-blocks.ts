@@ -33,6 +33,8 @@ export interface MergeResult {
   readonly meta: BlockMeta | undefined;
   /** Samples of all inputs, before deduplication and deletion. */
   readonly samplesRead: number;
+  /** Those of them that are not in the new block: deleted ones, copies, and what replicas had twice. */
+  readonly samplesDropped: number;
 }
 
 /**
@@ -55,9 +57,10 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
   for (;;) {
     const series = await merged.next();
     if (series.length === 0) break;
-    const parts = series.map(({ chunks, deleted }) => {
+    const parts = series.map(({ chunks, deleted, blockEnd }) => {
       for (const chunk of chunks) samplesRead += anyChunkSampleCount(chunk);
-      return { chunks, deleted: withOutside(deleted, chunks, outside) };
+      const own = withoutNextBlocks(chunks, blockEnd);
+      return { chunks: own, deleted: withOutside(deleted, own, outside) };
     });
     await writer.addSeries(series[0]!.labels, mergeSeries(parts, algorithm));
     if (samplesRead - reported < PROGRESS_SAMPLES) continue;
@@ -65,8 +68,9 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
     onProgress?.(samplesRead);
   }
   onProgress?.(samplesRead);
-  if (writer.sampleCount === 0) return { meta: undefined, samplesRead };
-  return { meta: await writer.finish(), samplesRead };
+  const samplesDropped = samplesRead - writer.sampleCount;
+  if (writer.sampleCount === 0) return { meta: undefined, samplesRead, samplesDropped };
+  return { meta: await writer.finish(), samplesRead, samplesDropped };
 }
 
 const PROGRESS_SAMPLES = 1_000_000;
@@ -86,6 +90,19 @@ function withOutside(
 ): readonly Interval[] {
   const passes = chunks.some(({ mint, maxt }) => mint <= before.maxt || maxt >= after.mint);
   return passes ? joinIntervals([before, ...deleted, after]) : deleted;
+}
+
+/**
+ * Without chunks that begin right where their block ends, and pass it: an old Prometheus wrote them,
+ * and the next block has their samples (https://github.com/prometheus/tsdb/issues/347).
+ */
+function withoutNextBlocks(
+  chunks: SeriesChunks['chunks'],
+  blockEnd: number,
+): SeriesChunks['chunks'] {
+  const last = chunks.at(-1);
+  if (last === undefined || last.maxt <= blockEnd) return chunks;
+  return chunks.filter(({ mint, maxt }) => mint < blockEnd || maxt <= blockEnd);
 }
 
 /** All symbols of the inputs in order, each once. */
@@ -111,9 +128,15 @@ export function* mergedSymbols(inputs: readonly Iterable<string>[]): Generator<s
 /** A block's series, one after the other, with its place among the inputs. */
 interface Cursor {
   readonly order: number;
+  readonly blockEnd: number;
   readonly batches: AsyncGenerator<readonly SeriesChunks[], void>;
   batch: readonly SeriesChunks[];
   at: number;
+}
+
+interface MergedPart extends SeriesChunks {
+  /** Where the block ends that this is of. */
+  readonly blockEnd: number;
 }
 
 /** Goes through several blocks at once, in the order of labels. */
@@ -128,6 +151,7 @@ class SeriesMerge implements AsyncDisposable {
   constructor(blocks: readonly Block[], signal: AbortSignal | undefined) {
     this.#cursors = blocks.map((block, order) => ({
       order,
+      blockEnd: block.meta.maxTime,
       batches: streamSeries(block, signal),
       batch: [],
       at: -1,
@@ -135,16 +159,16 @@ class SeriesMerge implements AsyncDisposable {
   }
 
   /** What the inputs have of the next series, in their order; nothing at the end. */
-  async next(): Promise<readonly SeriesChunks[]> {
+  async next(): Promise<readonly MergedPart[]> {
     if (!this.#started) {
       this.#started = true;
       for (const cursor of this.#cursors) if (await advance(cursor)) this.#heap.push(cursor);
     }
-    const found: SeriesChunks[] = [];
+    const found: MergedPart[] = [];
     for (let top = this.#heap.top; top !== undefined; top = this.#heap.top) {
       const series = top.batch[top.at]!;
       if (found.length > 0 && !series.labels.equals(found[0]!.labels)) break;
-      found.push(series);
+      found.push({ ...series, blockEnd: top.blockEnd });
       const inBatch = ++top.at < top.batch.length;
       if (inBatch || (await advance(top))) this.#heap.replaceTop(top);
       else this.#heap.pop();

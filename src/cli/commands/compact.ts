@@ -1,0 +1,219 @@
+import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
+import { COMPACTION_RANGES } from '#/compact/planner.ts';
+import { runCompact } from '#/components/compact.ts';
+import type { CompactConfig } from '#/components/compact.ts';
+import { BadInputError } from '#/lib/errors.ts';
+import { formatDuration } from '#/model/time.ts';
+import { componentCommand } from '../command.ts';
+import { globalFlags, httpFlags, objstoreFlags, plannedServerFlags } from '../common-flags.ts';
+import { configFlags, configSource, flag } from '../flags.ts';
+import type { FlagValues } from '../flags.ts';
+import { bucketOf, httpOf, selectorOf } from './shared.ts';
+
+const MAX_LEVEL = COMPACTION_RANGES.length - 1;
+
+export const compactFlags = {
+  ...globalFlags,
+  ...httpFlags,
+  ...objstoreFlags,
+  ...configFlags('selector.relabel-config', {
+    help: 'Which blocks to compact: relabeling (keep, drop, hashmod) of their external labels.',
+  }),
+  'data-dir': flag.text({
+    help: 'Where blocks are worked on. A job needs room for its blocks twice.',
+    default: './data',
+  }),
+  wait: flag.toggle({
+    help: 'Stay when everything is done, and look for new work.',
+    default: false,
+    short: 'w',
+  }),
+  'wait-interval': flag.duration({
+    help: 'How often to look for new work, with --wait.',
+    default: '5m',
+  }),
+  'consistency-delay': flag.duration({
+    help: 'How old a block that was not compacted yet must be to be worked on.',
+    default: '30m',
+  }),
+  'delete-delay': flag.duration({
+    help: 'Between the mark that a block is to be deleted and its deletion.',
+    default: '48h',
+  }),
+  'block-discovery-strategy': flag.oneOf(['concurrent', 'recursive'], {
+    help: 'How blocks are found: by a look for each meta.json, or by one listing of everything.',
+    default: 'concurrent',
+  }),
+  'block-meta-fetch-concurrency': flag.integer({
+    help: 'meta.json files that are read at once.',
+    default: '32',
+  }),
+  'block-files-concurrency': flag.integer({
+    help: 'Files of a block that are transferred at once.',
+    default: '1',
+  }),
+  'compact.concurrency': flag.integer({
+    help: 'Groups that are compacted at once.',
+    default: '1',
+  }),
+  'compact.blocks-fetch-concurrency': flag.integer({
+    help: 'Blocks of a compaction that are downloaded at once.',
+    default: '1',
+  }),
+  'compact.progress-interval': flag.duration({
+    help: 'How often metrics of what is left are brought up to date, with --wait; 0s for never.',
+    default: '5m',
+  }),
+  'compact.enable-vertical-compaction': flag.toggle({
+    help: 'Merge blocks that overlap. On with --deduplication.replica-label.',
+    default: false,
+    hidden: true,
+  }),
+  'compact.skip-block-with-out-of-order-chunks': flag.toggle({
+    help: 'Mark blocks with chunks out of order as not to be compacted, instead of a quarantine.',
+    default: false,
+    hidden: true,
+  }),
+  'compact.block-max-index-size': flag.bytes({
+    help: 'How large the index of a block may become.',
+    default: '64GB',
+    hidden: true,
+  }),
+  'deduplication.replica-label': flag.list({
+    help: 'An external label that tells replicas apart; their blocks are merged into one for good.',
+  }),
+  'deduplication.func': flag.oneOf(['', 'penalty', 'sticky'], {
+    help: "How replicas are merged: '' keeps the samples of all (for equal ones), penalty is Thanos's way for replicas of Prometheus, sticky follows one replica and switches only at a gap.",
+    default: '',
+  }),
+  'downsampling.disable': flag.toggle({ help: 'Do not downsample.', default: false }),
+  'downsample.concurrency': flag.integer({
+    help: 'Blocks that are downsampled at once.',
+    default: '1',
+  }),
+  'downsampling.age-5m': flag.duration({
+    help: 'How long the time range of a raw block must be to be downsampled to 5 minutes.',
+    default: formatDuration(DEFAULT_DOWNSAMPLE_AGES.fiveMinutesMs),
+  }),
+  'downsampling.age-1h': flag.duration({
+    help: 'How long that of a block of 5 minutes must be to be downsampled to 1 hour.',
+    default: formatDuration(DEFAULT_DOWNSAMPLE_AGES.oneHourMs),
+  }),
+  'hash-func': flag.oneOf(['', 'SHA256'], {
+    help: 'Hash of every file to write into meta.json.',
+    default: '',
+  }),
+  'min-time': flag.time({
+    help: 'Work on nothing older: RFC 3339, or a duration relative to now such as -2w.',
+    default: '0000-01-01T00:00:00Z',
+  }),
+  'max-time': flag.time({
+    help: 'Work on nothing newer: RFC 3339, or a duration relative to now such as -2h.',
+    default: '9999-12-31T23:59:59Z',
+  }),
+  'debug.max-compaction-level': flag.integer({
+    help: `The level of the largest blocks, up to ${MAX_LEVEL}.`,
+    default: String(MAX_LEVEL),
+    hidden: true,
+  }),
+};
+
+/** Flags of Thanos's compactor that come later. */
+export const plannedCompactFlags = [
+  ...plannedServerFlags,
+  'retention.resolution-raw',
+  'retention.resolution-5m',
+  'retention.resolution-1h',
+  'compact.cleanup-interval',
+  'block-viewer.global.sync-block-interval',
+  'block-viewer.global.sync-block-timeout',
+  'debug.halt-on-error',
+  'debug.accept-malformed-index',
+  'web.disable',
+  'web.external-prefix',
+  'web.prefix-header',
+  'web.disable-cors',
+  'bucket-web-label',
+  'disable-admin-operations',
+];
+
+export const compactCommand = componentCommand(
+  {
+    name: 'compact',
+    summary: 'Compacts, deduplicates and downsamples the blocks in a bucket.',
+    flags: compactFlags,
+    planned: plannedCompactFlags,
+  },
+  (values, runtime) => runCompact(compactConfig(values), runtime),
+);
+
+export function compactConfig(values: FlagValues<typeof compactFlags>): CompactConfig {
+  const source = configSource(values['objstore.config'], values['objstore.config-file']);
+  if (source === undefined) {
+    throw new BadInputError(
+      '--objstore.config or --objstore.config-file is required: which bucket to compact?',
+    );
+  }
+  const selector = selectorOf(values);
+  const replicaLabels = values['deduplication.replica-label'].flatMap((text) => text.split(','));
+  const algorithm = values['deduplication.func'];
+  if (algorithm !== '' && replicaLabels.length === 0) {
+    throw new BadInputError(
+      `--deduplication.func=${algorithm} needs a --deduplication.replica-label: which blocks are replicas?`,
+    );
+  }
+  return {
+    http: httpOf(values),
+    openBucket: bucketOf(source, values),
+    dataDirectory: values['data-dir'],
+    wait: values.wait,
+    waitIntervalMs: values['wait-interval'],
+    progressIntervalMs: values['compact.progress-interval'],
+    sync: {
+      listing: values['block-discovery-strategy'],
+      metaConcurrency: values['block-meta-fetch-concurrency'],
+    },
+    filters: {
+      minTime: values['min-time'],
+      maxTime: values['max-time'],
+      consistencyDelayMs: values['consistency-delay'],
+      ...(selector === undefined ? {} : { selector }),
+    },
+    deleteDelayMs: values['delete-delay'],
+    replicaLabels,
+    verticalCompaction: values['compact.enable-vertical-compaction'],
+    algorithm: algorithm === '' ? 'chain' : algorithm,
+    skipOutOfOrderChunks: values['compact.skip-block-with-out-of-order-chunks'],
+    maxIndexBytes: values['compact.block-max-index-size'],
+    concurrency: atLeastOne(values, 'compact.concurrency'),
+    downsampleConcurrency: atLeastOne(values, 'downsample.concurrency'),
+    blockFetchConcurrency: atLeastOne(values, 'compact.blocks-fetch-concurrency'),
+    fileConcurrency: atLeastOne(values, 'block-files-concurrency'),
+    hashFunction: values['hash-func'],
+    ranges: rangesOf(values['debug.max-compaction-level']),
+    downsampleAges: values['downsampling.disable']
+      ? undefined
+      : {
+          fiveMinutesMs: values['downsampling.age-5m'],
+          oneHourMs: values['downsampling.age-1h'],
+        },
+  };
+}
+
+type CountFlag =
+  | 'compact.concurrency'
+  | 'downsample.concurrency'
+  | 'compact.blocks-fetch-concurrency'
+  | 'block-files-concurrency';
+
+function atLeastOne(values: Readonly<Record<CountFlag, number>>, name: CountFlag): number {
+  if (values[name] >= 1) return values[name];
+  throw new BadInputError(`--${name}: must be at least 1, got ${values[name]}`);
+}
+
+function rangesOf(level: number): readonly number[] {
+  if (level >= 0 && level <= MAX_LEVEL) return COMPACTION_RANGES.slice(0, level + 1);
+  throw new BadInputError(
+    `--debug.max-compaction-level: must be from 0 to ${MAX_LEVEL}, got ${level}`,
+  );
+}

@@ -1,0 +1,234 @@
+import { join } from 'node:path';
+import { markBlock, readMark } from '#/blocks/markers.ts';
+import { concurrently } from '#/lib/concurrently.ts';
+import { messageOf } from '#/lib/errors.ts';
+import { INDEX_FILENAME } from '#/tsdb/block-meta.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import type { BucketSnapshot, BucketView } from './bucket-view.ts';
+import { checkOverlaps, markForDeletion, runCompaction } from './compaction-job.ts';
+import type { GroupBoard, Phase } from './group-board.ts';
+import { GroupFault } from './group-fault.ts';
+import { groupBlocks, resolutionLabel } from './grouper.ts';
+import type { Group } from './grouper.ts';
+import type { JobContext } from './job-context.ts';
+import { removeStrangers } from './job-directory.ts';
+import type { Lease } from './lease.ts';
+import { firstOverlap, planGuarded } from './planner.ts';
+import type { PlannedMark } from './planner.ts';
+import { groupBacklog } from './progress.ts';
+import type { PassResult } from './pass-result.ts';
+
+/**
+ * The queue of compactions: every pass takes each group of the bucket one step further. What goes
+ * wrong in a group stays in it: a fault that somebody must look at puts it into quarantine until its
+ * blocks change, anything else is tried again in the next pass, and the other groups go on.
+ */
+export class Compactor {
+  readonly #view: BucketView;
+  readonly #board: GroupBoard;
+  readonly #context: JobContext;
+  readonly #concurrency: number;
+
+  /** At most `concurrency` groups are worked at at once. */
+  constructor(view: BucketView, board: GroupBoard, context: JobContext, concurrency: number) {
+    this.#view = view;
+    this.#board = board;
+    this.#context = context;
+    this.#concurrency = concurrency;
+  }
+
+  /** One step for every group, after a look at the bucket. @throws UnavailableError without one. */
+  async pass(signal: AbortSignal): Promise<PassResult> {
+    const snapshot = await this.#view.sync(signal);
+    await this.#collectGarbage(snapshot, signal);
+    const groups = groupBlocks(snapshot.metas.values());
+    this.#show(groups, snapshot);
+    const { disk, options } = this.#context;
+    const keys = new Set(groups.map(({ key }) => key));
+    await removeStrangers(disk, join(options.dataDirectory, 'compact'), keys);
+    const result = { worked: 0, failures: [] as string[] };
+    await concurrently(this.#concurrency, groups, signal, async (group, inner) => {
+      const step = await this.#step(group, snapshot, inner);
+      if (step.kind === 'worked') result.worked++;
+      if (step.kind === 'failed') result.failures.push(step.message);
+    });
+    this.#showQuarantine();
+    return result;
+  }
+
+  /** Looks at the bucket for what is left to be done, and does nothing. */
+  async showProgress(signal: AbortSignal): Promise<void> {
+    const snapshot = await this.#view.sync(signal);
+    this.#show(groupBlocks(snapshot.metas.values()), snapshot);
+  }
+
+  /** Marks blocks whose data a compacted block has, as after a crash before they were marked. */
+  async #collectGarbage(snapshot: BucketSnapshot, signal: AbortSignal): Promise<void> {
+    const { metrics, clock } = this.#context;
+    const start = clock.now();
+    try {
+      for (const [id, larger] of snapshot.duplicates) {
+        // A block that is on its way out itself covers nothing.
+        if (snapshot.deletionMarks.has(id) || snapshot.deletionMarks.has(larger)) continue;
+        await markForDeletion(id, 'outdated block', this.#context, signal);
+      }
+    } catch (thrown) {
+      metrics.garbageCollectionFailures.inc();
+      throw thrown;
+    }
+    metrics.garbageCollections.inc();
+    metrics.garbageCollectionSeconds.observe((clock.now() - start) / 1000);
+  }
+
+  #show(groups: readonly Group[], { noCompact }: BucketSnapshot): void {
+    const { metrics, clock, options } = this.#context;
+    const { ranges } = options;
+    let compactions = 0;
+    let blocks = 0;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    this.#board.show(groups, (group) => {
+      const rules = { noCompact, ...(ranges === undefined ? {} : { ranges }) };
+      const backlog = groupBacklog(group, rules);
+      compactions += backlog.compactions;
+      blocks += backlog.blocks;
+      oldestMs = Math.min(oldestMs, backlog.oldestMs ?? oldestMs);
+      return backlog.compactions;
+    });
+    metrics.todoCompactions.set(compactions);
+    metrics.todoBlocks.set(blocks);
+    const age = compactions === 0 ? 0 : Math.max(0, clock.now() - oldestMs) / 1000;
+    metrics.backlogAgeSeconds.set(age);
+    this.#showQuarantine();
+  }
+
+  #showQuarantine(): void {
+    const { metrics } = this.#context;
+    const count = this.#board
+      .statuses()
+      .filter(({ quarantine }) => quarantine !== undefined).length;
+    metrics.quarantinedGroups.set(count);
+    metrics.halted.set(count > 0 ? 1 : 0);
+  }
+
+  async #step(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<Step> {
+    const fingerprint = fingerprintOf(group, snapshot);
+    if (this.#board.isQuarantined(group, fingerprint)) return quarantined(group);
+    const { metrics, log, clock } = this.#context;
+    const resolution = resolutionLabel(group.resolutionMs);
+    if (group.blocks.length < 2) return { kind: 'idle' };
+    metrics.groupRunsStarted.inc({ resolution });
+    try {
+      const worked = await this.#compact(group, snapshot, signal);
+      metrics.groupRunsCompleted.inc({ resolution });
+      this.#board.failed(group, undefined);
+      return { kind: worked ? 'worked' : 'idle' };
+    } catch (thrown) {
+      signal.throwIfAborted();
+      metrics.groupFailures.inc({ resolution });
+      const message = messageOf(thrown);
+      if (thrown instanceof GroupFault) {
+        this.#board.quarantine(group, fingerprint, thrown, clock.now());
+        const { kind, command } = thrown;
+        log.error('group is in quarantine', { group: group.name, kind, err: message, command });
+        return quarantined(group);
+      }
+      metrics.retries.inc();
+      this.#board.failed(group, message);
+      log.warn('compaction failed; trying again', { group: group.name, err: message });
+      return { kind: 'failed', message: `${group.name}: ${message}` };
+    } finally {
+      this.#board.progress(group, undefined);
+    }
+  }
+
+  async #compact(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<boolean> {
+    const { options, leases, metrics, log } = this.#context;
+    if (!options.verticalCompaction) checkOverlaps(group);
+    const { plan, marks } = await planGuarded(
+      {
+        blocks: group.blocks,
+        noCompact: snapshot.noCompact,
+        ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
+      },
+      {
+        maxIndexBytes: options.maxIndexBytes,
+        indexBytes: (block) => this.#indexBytes(block, signal),
+      },
+    );
+    if (plan.length === 0 && marks.length === 0) return false;
+    await using lease = await leases.acquire(`compact/${group.key}`, signal);
+    if (lease === undefined) return false;
+    await this.#mark(marks, lease, signal);
+    if (plan.length === 0 || !(await this.#isStillThere(plan, snapshot, signal))) {
+      return marks.length > 0;
+    }
+    const ids = plan.map(({ ulid }) => ulid);
+    log.info('compaction planned', { group: group.name, blocks: ids });
+    const outcome = await runCompaction(
+      { group, plan, lease, signal, onPhase: this.#phases(group, ids) },
+      this.#context,
+    );
+    const resolution = resolutionLabel(group.resolutionMs);
+    if (outcome.kind === 'compacted') {
+      metrics.groupCompactions.inc({ resolution });
+      if (firstOverlap(plan).length > 0) metrics.groupVertical.inc({ resolution });
+      const { ulid, stats } = outcome.meta;
+      log.info('blocks compacted', { group: group.name, blocks: ids, into: ulid, ...stats });
+    }
+    return true;
+  }
+
+  #phases(group: Group, blocks: readonly string[]): (phase: Phase, fraction?: number) => void {
+    const startedMs = this.#context.clock.now();
+    return (phase, fraction) => this.#board.progress(group, { phase, blocks, startedMs, fraction });
+  }
+
+  async #mark(marks: readonly PlannedMark[], lease: Lease, signal: AbortSignal): Promise<void> {
+    if (marks.length === 0) return;
+    const { bucket, clock, metrics, log } = this.#context;
+    await lease.confirm(signal);
+    for (const { block, reason, details } of marks) {
+      await markBlock(bucket, block.ulid, { kind: 'no-compact', reason, details, clock, signal });
+      metrics.blocksMarked.inc({ marker: 'no-compact-mark.json', reason });
+      log.warn('block marked as not to be compacted', { block: block.ulid, reason, details });
+    }
+  }
+
+  /** Another compactor may have been at the group since the look at the bucket. */
+  async #isStillThere(
+    plan: readonly BlockMeta[],
+    { deletionMarks }: BucketSnapshot,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    for (const { ulid } of plan) {
+      if (deletionMarks.has(ulid)) continue;
+      const mark = await readMark(this.#context.bucket, ulid, 'deletion', signal);
+      if (mark !== undefined) return false;
+    }
+    return true;
+  }
+
+  async #indexBytes({ ulid }: BlockMeta, signal: AbortSignal): Promise<number> {
+    const { bucket } = this.#context;
+    return (await bucket.attributes(`${ulid}/${INDEX_FILENAME}`, { signal }))?.sizeBytes ?? 0;
+  }
+}
+
+type Step =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'worked' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+function quarantined({ name }: Group): Step {
+  return { kind: 'failed', message: `${name} is in quarantine` };
+}
+
+/** Changes with the group's blocks and their marks. */
+function fingerprintOf({ blocks }: Group, { noCompact, deletionMarks }: BucketSnapshot): string {
+  return blocks
+    .map(({ ulid }) => {
+      const marks = `${noCompact.has(ulid) ? 'n' : ''}${deletionMarks.has(ulid) ? 'd' : ''}`;
+      return `${ulid}${marks}`;
+    })
+    .join();
+}

@@ -1,0 +1,7 @@
+/** What a pass of a queue did. */
+export interface PassResult {
+  /** Jobs that changed the bucket: another pass may find more to do. */
+  readonly worked: number;
+  /** What could not be done, a line each. */
+  readonly failures: readonly string[];
+}

@@ -1,0 +1,250 @@
+import { BlockFetcher } from '#/blocks/fetcher.ts';
+import {
+  consistencyDelay,
+  DeduplicateFilter,
+  labelShard,
+  MarkFilter,
+  removeReplicaLabels,
+  timePartition,
+} from '#/blocks/filters.ts';
+import type { HashFunction } from '#/blocks/upload-block.ts';
+import { LocalBlockWork } from '#/compact/block-work.ts';
+import type { BlockWork } from '#/compact/block-work.ts';
+import { BucketView } from '#/compact/bucket-view.ts';
+import { CompactMetrics } from '#/compact/compact-metrics.ts';
+import { Compactor } from '#/compact/compactor.ts';
+import type { DownsampleAges } from '#/compact/downsample-plan.ts';
+import { DownsampleQueue } from '#/compact/downsample-queue.ts';
+import { GroupBoard } from '#/compact/group-board.ts';
+import type { JobContext } from '#/compact/job-context.ts';
+import { soleCompactor } from '#/compact/lease.ts';
+import type { Leases } from '#/compact/lease.ts';
+import type { PassResult } from '#/compact/pass-result.ts';
+import type { DedupAlgorithm } from '#/dedup/dedup.ts';
+import { serveHttp } from '#/http/server.ts';
+import type { HttpServerOptions } from '#/http/server.ts';
+import { every } from '#/lib/clock.ts';
+import { messageOf, UnavailableError } from '#/lib/errors.ts';
+import { together } from '#/lib/together.ts';
+import type { Relabeling } from '#/model/relabel.ts';
+import type { TimeOrDuration } from '#/model/time-or-duration.ts';
+import type { Bucket } from '#/objstore/bucket.ts';
+import { withReason } from '#/objstore/with-reason.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface CompactConfig {
+  readonly http: Omit<HttpServerOptions, 'routes'>;
+  readonly openBucket: (runtime: Runtime) => Promise<Bucket>;
+  readonly dataDirectory: string;
+  /** Stay and look for more work; else end when all is done. */
+  readonly wait: boolean;
+  readonly waitIntervalMs: number;
+  /** How often the metrics of what is left are brought up to date; 0 for never. With `wait` only. */
+  readonly progressIntervalMs: number;
+  readonly sync: {
+    readonly listing: 'concurrent' | 'recursive';
+    readonly metaConcurrency: number;
+  };
+  readonly filters: {
+    readonly minTime: TimeOrDuration;
+    readonly maxTime: TimeOrDuration;
+    readonly consistencyDelayMs: number;
+    readonly selector?: Relabeling;
+  };
+  /** Between a block's deletion mark and its deletion. */
+  readonly deleteDelayMs: number;
+  /** External labels that tell replicas apart; they are merged into one. */
+  readonly replicaLabels: readonly string[];
+  readonly verticalCompaction: boolean;
+  readonly algorithm: DedupAlgorithm;
+  readonly skipOutOfOrderChunks: boolean;
+  readonly maxIndexBytes: number;
+  /** Groups that are compacted, and blocks that are downsampled, at once. */
+  readonly concurrency: number;
+  readonly downsampleConcurrency: number;
+  readonly blockFetchConcurrency: number;
+  readonly fileConcurrency: number;
+  readonly hashFunction: HashFunction;
+  readonly ranges?: readonly number[];
+  /** `undefined` for no downsampling. */
+  readonly downsampleAges: DownsampleAges | undefined;
+}
+
+/** One of the things that a compactor does, independent of the others but for the view they share. */
+interface Queue {
+  readonly name: string;
+  pass(signal: AbortSignal): Promise<PassResult>;
+  /** Brings the metrics of what is left up to date. */
+  showProgress?(signal: AbortSignal): Promise<void>;
+}
+
+/** What may take the place of the usual way to do things; for several compactors, threads and tests. */
+export interface CompactParts {
+  readonly leases?: Leases;
+  readonly work?: BlockWork;
+}
+
+/**
+ * Compacts and downsamples the blocks of a bucket: once, or for as long as `runtime.signal` lets it.
+ * @throws UnavailableError at the end of a single run in which something could not be done.
+ */
+export async function runCompact(
+  config: CompactConfig,
+  runtime: Runtime,
+  parts: CompactParts = {},
+): Promise<void> {
+  const { clock, disk, random, log, metrics, probe, signal } = runtime;
+  await using open = new AsyncDisposableStack();
+  open.use(await serveHttp({ ...config.http, routes: [] }, runtime));
+  const bucket = withReason(open.use(await config.openBucket(runtime)), 'compaction');
+  const context: JobContext = {
+    options: {
+      dataDirectory: config.dataDirectory,
+      hashFunction: config.hashFunction,
+      blockConcurrency: config.blockFetchConcurrency,
+      fileConcurrency: config.fileConcurrency,
+      verticalCompaction: config.verticalCompaction || config.replicaLabels.length > 0,
+      algorithm: config.algorithm,
+      skipOutOfOrderChunks: config.skipOutOfOrderChunks,
+      maxIndexBytes: config.maxIndexBytes,
+      ...(config.ranges === undefined ? {} : { ranges: config.ranges }),
+    },
+    bucket,
+    disk,
+    clock,
+    random,
+    log,
+    metrics: new CompactMetrics(metrics),
+    work: parts.work ?? new LocalBlockWork(disk),
+    leases: parts.leases ?? soleCompactor,
+  };
+  metrics
+    .gauge({ name: 'thanos_delete_delay_seconds', help: 'Configured delete delay in seconds.' })
+    .set(config.deleteDelayMs / 1000);
+  const view = openView(config, bucket, runtime);
+  const queues = queuesOf(config, view, context);
+  open.defer(() => probe.notReady('stopping'));
+  probe.ready();
+  if (config.wait) await runForever(queues, config, runtime, context.metrics);
+  else await runOnce(queues, signal);
+}
+
+/** In the order in which a single run goes through them. */
+function queuesOf(config: CompactConfig, view: BucketView, context: JobContext): Queue[] {
+  const board = new GroupBoard();
+  const compactor = new Compactor(view, board, context, config.concurrency);
+  const queues: Queue[] = [
+    {
+      name: 'compaction',
+      pass: (signal) => compactor.pass(signal),
+      showProgress: (signal) => compactor.showProgress(signal),
+    },
+  ];
+  if (config.downsampleAges !== undefined) {
+    const queue = new DownsampleQueue(view, new GroupBoard(), context, {
+      ages: config.downsampleAges,
+      concurrency: config.downsampleConcurrency,
+      isBusy: ({ ulid }) => board.isBusy(ulid),
+    });
+    queues.push({
+      name: 'downsampling',
+      pass: (signal) => queue.pass(signal),
+      showProgress: (signal) => queue.showProgress(signal),
+    });
+  }
+  return queues;
+}
+
+/** Every queue by itself: one that is behind, or fails, keeps no other waiting. */
+async function runForever(
+  queues: readonly Queue[],
+  { waitIntervalMs, progressIntervalMs }: CompactConfig,
+  { clock, log, signal }: Runtime,
+  metrics: CompactMetrics,
+): Promise<void> {
+  const attempt = async (queue: Queue, work: () => Promise<void>, of: AbortSignal) => {
+    try {
+      await work();
+    } catch (thrown) {
+      of.throwIfAborted();
+      metrics.retries.inc();
+      log.warn('cannot go on now; trying again', { queue: queue.name, err: messageOf(thrown) });
+    }
+  };
+  const loops = queues.map((queue) => async (of: AbortSignal) => {
+    const iterate = () =>
+      attempt(
+        queue,
+        async () => {
+          const failures = await drain(queue, of);
+          if (failures.length === 0) metrics.iterations.inc();
+        },
+        of,
+      );
+    await iterate();
+    await every(clock, waitIntervalMs, of, iterate);
+  });
+  if (progressIntervalMs > 0) {
+    loops.push((of) =>
+      every(clock, progressIntervalMs, of, async () => {
+        for (const queue of queues) {
+          await attempt(queue, async () => queue.showProgress?.(of), of);
+        }
+      }),
+    );
+  }
+  await together(signal, loops);
+}
+
+async function runOnce(queues: readonly Queue[], signal: AbortSignal): Promise<void> {
+  const failures: string[] = [];
+  for (const queue of queues) failures.push(...(await drain(queue, signal)));
+  if (failures.length === 0) return;
+  throw new UnavailableError(`not everything could be done: ${failures.join('; ')}`);
+}
+
+/** Passes until one finds nothing to do; what the last one could not do is returned. */
+async function drain(queue: Queue, signal: AbortSignal): Promise<readonly string[]> {
+  for (;;) {
+    const { worked, failures } = await queue.pass(signal);
+    if (worked === 0) return failures;
+  }
+}
+
+/** The filters in Thanos's order. */
+function openView(
+  config: CompactConfig,
+  bucket: Bucket,
+  { clock, disk, log, metrics }: Runtime,
+): BucketView {
+  const { filters, sync, replicaLabels } = config;
+  const marks = { bucket, concurrency: sync.metaConcurrency, log };
+  const deletion = MarkFilter.deletion({ ...marks, delayMs: config.deleteDelayMs / 2, clock });
+  const duplicates = new DeduplicateFilter();
+  const noCompact = MarkFilter.noCompact(marks);
+  const noDownsample = MarkFilter.noDownsample(marks);
+  const fetcher = new BlockFetcher({
+    bucket,
+    listing: sync.listing,
+    concurrency: sync.metaConcurrency,
+    cacheDirectory: config.dataDirectory,
+    clock,
+    disk,
+    log,
+    metrics,
+  });
+  const viewer = fetcher.view([
+    timePartition(
+      () => filters.minTime(clock.now()),
+      () => filters.maxTime(clock.now()),
+    ),
+    ...(filters.selector === undefined ? [] : [labelShard(filters.selector, replicaLabels)]),
+    consistencyDelay(filters.consistencyDelayMs, { clock, metrics }),
+    deletion,
+    removeReplicaLabels(replicaLabels),
+    duplicates,
+    noCompact,
+    noDownsample,
+  ]);
+  return new BucketView(viewer, { deletion, duplicates, noCompact, noDownsample });
+}
