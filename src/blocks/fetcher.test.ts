@@ -117,6 +117,21 @@ for (const listing of ['concurrent', 'recursive'] as const) {
       assert.deepEqual(disk.paths, [`/cache/meta-syncer/${B}/meta.json`]);
     });
 
+    test('keeps a block that only the listing lacks', async () => {
+      const { bucket, start, put } = setUp(listing);
+      await put(A);
+      await put(B);
+      const viewer = start().view([]);
+      await viewer.fetch(never);
+      const list = bucket.list.bind(bucket);
+      bucket.list = async function* without(prefix, options) {
+        for await (const entry of list(prefix, options)) if (!entry.name.startsWith(A)) yield entry;
+      };
+      const { metas, partial } = await viewer.fetch(never);
+      assert.deepEqual([...metas.keys()].sort(), [A, B].sort());
+      assert.equal(partial.size, 0);
+    });
+
     test('shows an incomplete view as such, and keeps its caches then', async () => {
       const { bucket, start, put, disk, metrics } = setUp(listing);
       await put(A);

@@ -106,7 +106,9 @@ export class BlockFetcher {
     const found = new Map<string, Cached>();
     const partial = new Map<string, Error>();
     const failures: Error[] = [];
+    const taken = new Set<string>();
     const take = async ({ id, modifiedMs }: Listed, inner: AbortSignal) => {
+      taken.add(id);
       try {
         const meta = await this.#loads.run(inner, () => this.#meta(id, modifiedMs, inner));
         found.set(id, { meta, modifiedMs });
@@ -119,6 +121,18 @@ export class BlockFetcher {
     };
     if (this.#options.listing === 'recursive') await this.#listAll(partial, take, signal);
     else await this.#listRoot(partial, take, signal);
+    const unlisted = Array.from(this.#cached, ([id, { modifiedMs }]) => ({ id, modifiedMs }));
+    await concurrently(LOOKUPS, unlisted, signal, async (known, inner) => {
+      if (taken.has(known.id)) return;
+      try {
+        if (!(await this.#isStillThere(known.id, inner))) return;
+        partial.delete(known.id);
+        await take(known, inner);
+      } catch (thrown) {
+        inner.throwIfAborted();
+        failures.push(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
+      }
+    });
 
     const metas = new Map(Array.from(found, ([id, { meta }]) => [id, meta]));
     // What is cached stays as it is until the whole bucket could be seen.
@@ -127,6 +141,11 @@ export class BlockFetcher {
       await this.#dropCached((id) => !found.has(id));
     }
     return { metas, partial, failures };
+  }
+
+  /** Listings have no checksum and may lag behind: a block that misses in one need not be gone. */
+  async #isStillThere(id: string, signal: AbortSignal): Promise<boolean> {
+    return (await this.#options.bucket.attributes(metaName(id), { signal })) !== undefined;
   }
 
   async #listRoot(
@@ -140,9 +159,7 @@ export class BlockFetcher {
       const id = blockIdOf(name);
       if (id === undefined) return;
       // A meta that is not cached is read, which tells as well whether it is there.
-      const isThere =
-        !(await this.#isCached(id)) ||
-        (await bucket.attributes(metaName(id), { signal: inner })) !== undefined;
+      const isThere = !(await this.#isCached(id)) || (await this.#isStillThere(id, inner));
       if (!isThere) partial.set(id, withoutMeta(id));
       // Looking would tell when it was written, but upstream's caches do not go by it.
       else await take({ id, modifiedMs: undefined }, inner);

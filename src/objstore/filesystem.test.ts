@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
+import type { Disk } from '#/lib/disk.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { FaultAt } from '#/lib/faults.ts';
 import { ManualClock } from '#/lib/manual-clock.ts';
@@ -38,6 +39,21 @@ describe('FilesystemBucket', () => {
     const bucket = new FilesystemBucket('/data', { disk, clock, random: seededRandom(1) });
     return { bucket, disk, clock };
   };
+
+  test('takes no part of a read for the whole', async () => {
+    const clock = new ManualClock(0);
+    const memory = new MemoryDisk({ clock });
+    const readRange = (path: string, offset: number, length: number) =>
+      memory.readRange(path, offset, length - 1);
+    const stat = (path: string) => memory.stat(path);
+    const disk: Disk = { ...onDisk.disk, stat, readRange };
+    const bucket = new FilesystemBucket('/data', { disk, clock, random: seededRandom(1) });
+    await memory.write('/data/object', bytes('0123456789'));
+    await assert.rejects(
+      bucket.read('object', { offset: 2, length: 5 }),
+      /read 4 of 5 bytes from 2/,
+    );
+  });
 
   test('keeps names inside its directory', async () => {
     const { bucket } = inMemory();

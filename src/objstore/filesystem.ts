@@ -98,7 +98,12 @@ export class FilesystemBucket implements Bucket {
       if (offset === 0 && length === undefined) return this.#disk.read(path);
       const { sizeBytes } = await this.#fileStat(name, path);
       const wanted = Math.min(length ?? sizeBytes, Math.max(0, sizeBytes - offset));
-      return wanted === 0 ? new Uint8Array() : this.#disk.readRange(path, offset, wanted);
+      if (wanted === 0) return new Uint8Array();
+      const bytes = await this.#disk.readRange(path, offset, wanted);
+      if (bytes.length === wanted) return bytes;
+      throw new UnavailableError(
+        `${this.name}/${name}: read ${bytes.length} of ${wanted} bytes from ${offset}`,
+      );
     });
   }
 

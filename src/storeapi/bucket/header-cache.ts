@@ -10,6 +10,7 @@ import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { INDEX_FILENAME } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { twiceIfDamaged } from './losses.ts';
 import { INDEX_HEADER_FILENAME, IndexHeader, buildIndexHeader } from '#/tsdb/index-header.ts';
 
 export interface HeaderCacheOptions {
@@ -131,7 +132,9 @@ export class HeaderCache {
 
   async #build(meta: BlockMeta, tally: RequestTally | undefined): Promise<IndexHeader> {
     const { bucket, disk } = this.#options;
-    const bytes = await buildIndexHeader(await indexReader(bucket, meta, tally));
+    const bytes = await twiceIfDamaged(async () =>
+      buildIndexHeader(await indexReader(bucket, meta, tally)),
+    );
     const path = this.#path(meta);
     await disk.write(`${path}.tmp`, bytes);
     await disk.rename(`${path}.tmp`, path);

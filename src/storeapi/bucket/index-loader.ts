@@ -9,6 +9,7 @@ import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { IndexHeader } from '#/tsdb/index-header.ts';
 import type { BlockSource } from './block-source.ts';
 import type { HeaderWanted } from './header-cache.ts';
+import { twiceIfDamaged } from './losses.ts';
 import type { BlockReading } from './losses.ts';
 import { coalesce } from './ranges.ts';
 
@@ -138,15 +139,17 @@ export class IndexLoader {
     missing.sort((a, b) => a.range.start - b.range.start);
     const reads = coalesce(missing.map(({ range }) => range));
     await Promise.all(
-      reads.map(async ({ start, end, from, to }) => {
-        const bytes = await this.#read('postings', { start, end }, reading);
-        for (const { key, range } of missing.slice(from, to)) {
-          const section = bytes.subarray(range.start - start, range.end - start);
-          const body = readSection(section, this.#where('postings list'), range.start);
-          this.#source.indexCache.postings.set(key, body);
-          decoded.set(key, decodePostings(body, this.#where('postings list')));
-        }
-      }),
+      reads.map(({ start, end, from, to }) =>
+        twiceIfDamaged(async () => {
+          const bytes = await this.#read('postings', { start, end }, reading);
+          for (const { key, range } of missing.slice(from, to)) {
+            const section = bytes.subarray(range.start - start, range.end - start);
+            const body = readSection(section, this.#where('postings list'), range.start);
+            decoded.set(key, decodePostings(body, this.#where('postings list')));
+            this.#source.indexCache.postings.set(key, body);
+          }
+        }),
+      ),
     );
     return decoded;
   }
@@ -189,7 +192,10 @@ export class IndexLoader {
     return bodies;
   }
 
-  /** The entry at `offset` of the index, of which `bytes` are a part that begins at `base`. */
+  /**
+   * The entry at `offset` of the index, of which `bytes` are a part that begins at `base`. It is read
+   * by itself if it is not whole there, or damaged, which may have happened on the way.
+   */
   async #seriesBody(
     bytes: Uint8Array,
     offset: number,
@@ -197,7 +203,7 @@ export class IndexLoader {
     reading: BlockReading,
   ): Promise<Uint8Array> {
     try {
-      const body = readSeriesBody(bytes, offset - base, base);
+      const body = bodyIfWhole(bytes, offset - base, base);
       return body ?? (await this.#longSeriesBody(offset, reading));
     } catch (thrown) {
       throw inBlock(this.#source.meta, thrown);
@@ -258,6 +264,15 @@ export class IndexLoader {
 
   #where(what: string): string {
     return `block ${this.#source.meta.ulid}: index ${what}`;
+  }
+}
+
+function bodyIfWhole(bytes: Uint8Array, offset: number, base: number): Uint8Array | undefined {
+  try {
+    return readSeriesBody(bytes, offset, base);
+  } catch (thrown) {
+    if (thrown instanceof CorruptionError) return undefined;
+    throw thrown;
   }
 }
 

@@ -12,6 +12,16 @@ export interface BlockReading {
   readonly signal: AbortSignal;
 }
 
+/** Reads once more what is damaged: it may have happened on the way. */
+export async function twiceIfDamaged<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (thrown) {
+    if (!(thrown instanceof CorruptionError)) throw thrown;
+    return read();
+  }
+}
+
 /** A block damaged from end to end must not answer with a warning for each of a million chunks. */
 const MAX_TEXTS = 5;
 
