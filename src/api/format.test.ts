@@ -12,6 +12,7 @@ async function ask(name: string, query: string): Promise<{ status: number; body:
     pathParams: {},
     params: new Params(new URLSearchParams({ query })),
     header: () => '',
+    peer: '127.0.0.1',
     signal: new AbortController().signal,
   };
   const { status, body } = await route.handle(request);

@@ -97,9 +97,10 @@ export function lookback(api: QueryApi, params: Params, maxResolutionMs: number)
 /** Runs `work` as one query: with a deadline, a share of memory, and a place in the queue. */
 export async function asQuery<T>(
   api: QueryApi,
-  { params, signal }: Pick<HttpRequest, 'params' | 'signal'>,
+  request: HttpRequest,
   work: (context: QueryContext) => Promise<T>,
 ): Promise<T> {
+  const { params, signal } = request;
   const timeoutMs = Math.min(params.durationMs('timeout') ?? api.timeoutMs, api.timeoutMs);
   const deadline = new AbortController();
   const timer = setTimeout(() => {
@@ -112,11 +113,16 @@ export async function asQuery<T>(
   using budget = new MemoryBudget('query', api.queryMemoryBytes, api.memory);
   try {
     const context = { signal: deadline.signal, budget };
-    return await api.gate.run(deadline.signal, () => work(context));
+    return await api.gate.run(deadline.signal, () => work(context), clientOf(api, request));
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', cancel);
   }
+}
+
+/** Whose queries wait in one line: those of one tenant from one address. */
+function clientOf(api: QueryApi, request: HttpRequest): string {
+  return `${tenantOf(api, request)} ${request.peer}`;
 }
 
 /** `match[]`: any of several selectors. */

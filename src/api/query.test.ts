@@ -77,6 +77,7 @@ async function ask(
     pathParams: {},
     params: new Params(new URLSearchParams(params)),
     header: () => '',
+    peer: '127.0.0.1',
     signal: new AbortController().signal,
   });
   const text = typeof body === 'string' ? body : [...(body as Iterable<string>)].join('');

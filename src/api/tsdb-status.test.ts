@@ -59,6 +59,7 @@ async function ask(query: string): Promise<{ body: unknown; asked: TSDBStatistic
     pathParams: {},
     params: new Params(new URLSearchParams(query)),
     header: () => '',
+    peer: '127.0.0.1',
     signal: new AbortController().signal,
   });
   assert.ok(typeof body === 'string');

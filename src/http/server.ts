@@ -19,6 +19,8 @@ export interface HttpRequest {
   readonly pathParams: Readonly<Record<string, string>>;
   readonly params: Params;
   header(name: string): string;
+  /** The address of who is at the other end of the connection; a proxy's, where there is one. */
+  readonly peer: string;
   /** Aborts when the client goes away before the reply is done. */
   readonly signal: AbortSignal;
 }
@@ -167,6 +169,7 @@ function requestOf(request: FastifyRequest, reply: FastifyReply): HttpRequest {
     pathParams: request.params as Record<string, string>,
     params: new Params(url.searchParams, formOf(request.body)),
     header: (name) => String(request.headers[name.toLowerCase()] ?? ''),
+    peer: request.ip,
     signal: gone.signal,
   };
 }

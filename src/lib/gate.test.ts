@@ -38,3 +38,32 @@ test('who gives up while waiting leaves the line', async () => {
   await first;
   assert.equal(await gate.run(new AbortController().signal, () => Promise.resolve('ran')), 'ran');
 });
+
+test('a client with many pieces of work does not hold up the first of another', async () => {
+  const gate = new Gate(1);
+  const { signal } = new AbortController();
+  const order: string[] = [];
+  const run = (client: string, name: string) =>
+    gate.run(
+      signal,
+      async () => {
+        order.push(name);
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+      client,
+    );
+  const many = Array.from({ length: 100 }, (_, i) => run('greedy', `greedy ${i}`));
+  const few = ['modest 0', 'modest 1'].map((name) => run('modest', name));
+  await Promise.all([...many, ...few]);
+  assert.deepEqual(order.slice(0, 6), [
+    'greedy 0',
+    'greedy 1',
+    'modest 0',
+    'greedy 2',
+    'modest 1',
+    'greedy 3',
+  ]);
+  assert.equal(order.length, 102);
+  assert.equal(gate.waiting, 0);
+  assert.equal(gate.running, 0);
+});

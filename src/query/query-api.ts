@@ -113,8 +113,10 @@ export class QueryApi implements QuerySource {
     using budget = newBudget();
     const options = this.#queryableOptions(request, context);
     const queryable = querier.queryable(options);
-    const evaluation = await gate.run(limit.signal, () =>
-      evaluate(queryable, { signal: limit.signal, budget }),
+    const evaluation = await gate.run(
+      limit.signal,
+      () => evaluate(queryable, { signal: limit.signal, budget }),
+      `${options.tenant} gRPC`,
     );
     return { ...evaluation, warnings: [...evaluation.warnings, ...options.completeness.damage] };
   }
