@@ -7,6 +7,8 @@ export class BrokenBody extends Error {
 }
 
 interface BodyOptions {
+  /** As many bytes as there must be, if that is known. */
+  readonly sizeBytes: number | undefined;
   readonly clock: Clock;
   /** How long the server may send nothing while a piece is wanted. */
   readonly stallMs: number;
@@ -14,12 +16,12 @@ interface BodyOptions {
 }
 
 /**
- * The pieces of a body, as many bytes as its headers promised. A stalled server is given up with a
+ * The pieces of a body, never more bytes than there must be. A stalled server is given up with a
  * `TimeoutError`; leaving the loop early, or an aborted signal, closes the connection.
  */
 export async function* bodyPieces(
-  { stream, sizeBytes }: Body,
-  { clock, stallMs, signal }: BodyOptions,
+  { stream }: Body,
+  { sizeBytes, clock, stallMs, signal }: BodyOptions,
 ): AsyncGenerator<Uint8Array> {
   const done = new AbortController();
   let waitsSince: number | undefined = clock.now();
@@ -36,11 +38,14 @@ export async function* bodyPieces(
     for await (const piece of stream as AsyncIterable<Uint8Array>) {
       waitsSince = undefined;
       received += piece.length;
+      if (sizeBytes !== undefined && received > sizeBytes) {
+        throw new BrokenBody(`the answer has more than ${sizeBytes} bytes`);
+      }
       yield piece;
       waitsSince = clock.now();
     }
-    if (sizeBytes !== undefined && received !== sizeBytes) {
-      throw new BrokenBody(`the answer has ${received} bytes instead of ${sizeBytes}`);
+    if (sizeBytes !== undefined && received < sizeBytes) {
+      throw new BrokenBody(`the answer ended after ${received} of ${sizeBytes} bytes`);
     }
   } finally {
     done.abort();
@@ -60,27 +65,24 @@ async function whenReached(
 }
 
 /**
- * Whether the headers promise the bytes of `span`, or those that the object has of them.
- * @throws BrokenBody if they promise others.
+ * How many bytes a body must have, if its headers tell.
+ * @throws BrokenBody if they promise other bytes than those of `span`, or than the object has of them.
  */
-export function checkRange({ range, sizeBytes }: Body, { start, end }: Span): void {
-  if (start === 0 && end === undefined) return;
+export function promisedBytes(body: Body, { start, end }: Span): number | undefined {
+  const { range, sizeBytes } = body;
+  if (start === 0 && end === undefined) return sizeBytes;
   if (range === undefined) {
-    if (start === 0 && sizeBytes !== undefined && sizeBytes <= end!) return;
+    if (start === 0 && sizeBytes !== undefined && sizeBytes <= end!) return sizeBytes;
     throw new BrokenBody(
       'it was asked for a part and sent the whole; check that no proxy drops the Range header',
     );
   }
-  const [first, last, total] = (/^bytes (\d+)-(\d+)\/(\d+)$/.exec(range) ?? [])
-    .slice(1)
-    .map(Number);
-  const isPart =
-    first === start &&
-    (end === undefined
-      ? last! + 1 === total
-      : last! < end && (last! + 1 === end || last! + 1 === total)) &&
-    (sizeBytes === undefined || sizeBytes === last! - first + 1);
-  if (isPart) return;
+  const numbers = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(range)?.slice(1) ?? [];
+  const [first = -1, last = -1, total = -1] = numbers.map(Number);
+  const size = last - first + 1;
+  const isToTheEnd = last + 1 === total;
+  const isWhole = last + 1 === end || (isToTheEnd && (end === undefined || last < end));
+  if (first === start && isWhole && (sizeBytes ?? size) === size) return size;
   const asked = `${start}-${end === undefined ? '' : end - 1}`;
   throw new BrokenBody(`it was asked for bytes ${asked} and sent "${range}"`);
 }

@@ -2,7 +2,7 @@ import { NotFoundError, UnavailableError } from '#/lib/errors.ts';
 import type { OperationOptions } from '../bucket.ts';
 import { concat } from '../streams.ts';
 import type { Attempts } from './attempts.ts';
-import { bodyPieces, checkRange } from './body.ts';
+import { bodyPieces, promisedBytes } from './body.ts';
 import type { Checksum } from './checksum.ts';
 import type { Requests } from './requests.ts';
 import type { Body, ObjectService, Span } from './service.ts';
@@ -128,8 +128,8 @@ export class ObjectReader {
   ): AsyncGenerator<Uint8Array> {
     const { clock, stallMs } = this.#requests;
     try {
-      checkRange(body, span);
-      yield* bodyPieces(body, { clock, stallMs, signal });
+      const sizeBytes = promisedBytes(body, span);
+      yield* bodyPieces(body, { sizeBytes, clock, stallMs, signal });
       this.#requests.completed();
     } catch (thrown) {
       body.stream.destroy();
