@@ -18,11 +18,31 @@ import { BLOCK_MS, startQuery, startStore, uploadBlock } from './support/compone
 import type { Answer, RunningQuery, StoreCaches } from './support/components.ts';
 import { CA_FILE, hasCacheServer, intrude, startCacheServer } from './support/cache-servers.ts';
 import type { CacheKind, Intruder, RunningCacheServer } from './support/cache-servers.ts';
-import { eventually, freePort } from './support/servers.ts';
+import { eventually, freePort, temporaryDirectory } from './support/servers.ts';
 
 for (const kind of ['memcached', 'redis'] as const) {
   if (hasCacheServer(kind)) describe(`${kind}`, () => against(kind));
   else test(`${kind} is left out: sh bin/setup --servers installs it`, () => undefined);
+}
+
+if (hasCacheServer('redis')) {
+  test('a cluster of Redis is found behind one address of it', async () => {
+    await using directory = await temporaryDirectory();
+    const nodes = ['--cluster-enabled', 'yes', '--dir', directory.path];
+    await using server = await startCacheServer('redis', { args: nodes });
+    await using intruder = await intrude('redis', server.port);
+    await intruder.ownAllSlots();
+    await using cache = await open(configOf('redis', server.address));
+    const keys = Array.from({ length: 200 }, (_, i) => `key-${i}`);
+    await eventually('all keys are kept', async () => {
+      for (const key of keys) cache.bytes.set(key, Buffer.from(key));
+      const values = await cache.bytes.getMany(keys);
+      const isWhole = values.every(
+        (value, i) => value && Buffer.from(value).equals(Buffer.from(keys[i]!)),
+      );
+      return isWhole ? true : undefined;
+    });
+  });
 }
 
 test('a cache in memory changes no answer', async () => {

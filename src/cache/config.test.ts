@@ -55,6 +55,10 @@ test('what is wrong is told with its place', () => {
       /line 4, column 3: unknown key "timeot"; did you mean "timeout"\?/,
     ],
     ['type: MEMCACHED', /"config" is missing/],
+    [
+      'type: MEMCACHED\nconfig: { adresses: [a:1] }',
+      /unknown key "adresses"; did you mean "addresses"/,
+    ],
     ['type: MEMCACHED\nconfig: { addresses: [] }', /line 2, column 22: .*at least one address/],
     ['type: MEMCACHED\nconfig: { addresses: [host] }', /address "host": want host:port/],
     ['type: REDIS\nconfig: { addr: "a:1", db: x }', /line 2, column 28: "config.db" is "x"/],

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '#/lib/clock.ts';
 import { deadline } from '#/lib/deadline.ts';
-import { messageOf } from '#/lib/errors.ts';
+import { UnavailableError, messageOf } from '#/lib/errors.ts';
 import { untilSuccess } from '#/lib/retry.ts';
 import { untilAborted } from '#/lib/until-aborted.ts';
 import type { Log } from '#/telemetry/logger.ts';
@@ -47,7 +47,7 @@ class Redis implements CacheServers, CacheServer {
   readonly #options: RedisOptions;
   readonly #library: Library;
   readonly #stop = new AbortController();
-  readonly #firstFailure = Promise.withResolvers<void>();
+  readonly #firstFailure = Promise.withResolvers<never>();
   #commands: Commands;
   #isCluster: boolean;
 
@@ -57,6 +57,8 @@ class Redis implements CacheServers, CacheServer {
     this.#options = options;
     this.#library = library;
     this.#isCluster = masterName === '' && addresses.length > 1;
+    // It may come when nobody waits for it any more.
+    this.#firstFailure.promise.catch(() => undefined);
     const settings = this.#settings();
     if (masterName !== '') this.#commands = behindSentinels(library, settings, masterName);
     else if (this.#isCluster) this.#commands = cluster(library, settings);
@@ -65,10 +67,14 @@ class Redis implements CacheServers, CacheServer {
 
   /** Waits for the connection until one try has failed; it may come later. */
   async open(): Promise<void> {
-    const { clock, dialTimeoutMs } = this.#options;
+    const { clock, dialTimeoutMs, log } = this.#options;
     using limit = deadline(clock, dialTimeoutMs);
-    const tried = Promise.race([this.#connect(), this.#firstFailure.promise]);
-    await untilAborted(tried, limit.signal).catch(() => undefined);
+    try {
+      const tried = Promise.race([this.#connect(), this.#firstFailure.promise]);
+      await untilAborted(tried, limit.signal);
+    } catch (err) {
+      log.warn('Redis cannot be reached; going on without, and trying again', { err });
+    }
   }
 
   pick(): CacheServer {
@@ -95,7 +101,9 @@ class Redis implements CacheServers, CacheServer {
     try {
       return await work(this.#commands);
     } catch (thrown) {
-      if (!(thrown instanceof this.#library.ErrorReply)) throw thrown;
+      if (!(thrown instanceof this.#library.ErrorReply)) {
+        throw new UnavailableError(messageOf(thrown), { cause: thrown });
+      }
       if (/^(MOVED|CROSSSLOT) /.test(thrown.message)) this.#becomeCluster();
       throw new ServerError(thrown.message, { cause: thrown });
     }
@@ -123,7 +131,7 @@ class Redis implements CacheServers, CacheServer {
   }
 
   #failed(cause: unknown): void {
-    this.#firstFailure.resolve();
+    this.#firstFailure.reject(cause);
     if (this.#stop.signal.aborted) return;
     const fields = { server: this.name, error: messageOf(cause) };
     this.#options.log.debug('connection to Redis failed', fields);

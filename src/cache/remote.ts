@@ -55,6 +55,8 @@ const MAX_BATCH = 1000;
 /** Bytes of writes that wait, however many they are. */
 const MAX_QUEUE_BYTES = 64 * 1024 * 1024;
 
+const WARN_EVERY_MS = 1000;
+
 /** A server that fails is left alone, so that a query waits for it once and not at every step. */
 const GET_BREAKER: BreakerConfig = {
   halfOpenMaxRequests: 1,
@@ -98,6 +100,7 @@ export class RemoteCache implements ByteCache, AsyncDisposable {
   readonly #queue = new Map<string, Write>();
   #queueBytes = 0;
   #writing = 0;
+  #warnedMs = -Infinity;
   readonly #stop = new AbortController();
 
   constructor(options: RemoteCacheOptions) {
@@ -250,10 +253,13 @@ export class RemoteCache implements ByteCache, AsyncDisposable {
   ): void {
     if (this.#stop.signal.aborted || thrown instanceof BreakerOpenError) return;
     this.#metrics.failed(operation, thrown);
-    const { log, name } = this.#options;
-    const fields = { cache: name, server: server.name, operation, err: thrown };
-    if (breaker?.isOpen === true) log.warn('cache server fails; left alone for a while', fields);
-    else log.debug('cache operation failed', fields);
+    const { clock, log } = this.#options;
+    const fields = { server: server.name, operation, err: thrown };
+    // Many operations fail at once when a server goes; one line tells it.
+    if (breaker?.isOpen === true && clock.now() >= this.#warnedMs + WARN_EVERY_MS) {
+      this.#warnedMs = clock.now();
+      log.warn('cache server fails; left alone for a while', fields);
+    } else log.debug('cache operation failed', fields);
   }
 
   #breakerOf(server: CacheServer): CircuitBreaker {

@@ -12,6 +12,8 @@ interface Fault {
   readonly path: Path;
   /** Whether the fault is the key at the end of `path`, not its value. */
   readonly atKey: boolean;
+  /** Whether a key is missing: told last, since another key may be it with a typo. */
+  readonly isAbsence?: boolean;
   readonly text: string;
 }
 
@@ -47,7 +49,12 @@ export function parseYaml<S extends Schema>(
   const found = parsed.issues
     .map((issue) => faultOf(schema, issue))
     .map((fault) => ({ fault, offset: offsetOf(document, fault) }))
-    .sort((a, b) => a.offset - b.offset || Number(b.fault.atKey) - Number(a.fault.atKey))[0]!;
+    .sort(
+      (a, b) =>
+        Number(a.fault.isAbsence ?? false) - Number(b.fault.isAbsence ?? false) ||
+        a.offset - b.offset ||
+        Number(b.fault.atKey) - Number(a.fault.atKey),
+    )[0]!;
   throw new BadInputError(`${source}: ${position(lines, found.offset)}: ${found.fault.text}`);
 }
 
@@ -110,7 +117,7 @@ function faultOf(schema: Schema, issue: v.BaseIssue<unknown>): Fault {
     return { path, atKey: true, text: `unknown key "${key}"${hint}` };
   }
   if (isMissingKey(issue)) {
-    return { path: path.slice(0, -1), atKey: false, text: `"${key}" is missing` };
+    return { path: path.slice(0, -1), atKey: false, isAbsence: true, text: `"${key}" is missing` };
   }
   const subject = path.length === 0 ? '' : `"${path.join('.')}" `;
   // A check of a whole mapping says itself what is wrong in it.

@@ -91,6 +91,8 @@ export interface Intruder extends AsyncDisposable {
   set(key: string, value: Uint8Array): Promise<void>;
   /** Lets the server keep nothing any more that it does not have yet. */
   fill(): Promise<void>;
+  /** Makes a node a cluster of its own. */
+  ownAllSlots(): Promise<void>;
 }
 
 export function intrude(kind: CacheKind, port: number): Promise<Intruder> {
@@ -108,6 +110,9 @@ async function intrudeRedis(port: number): Promise<Intruder> {
     get: async (key) => (await binary.get(key)) ?? Buffer.alloc(0),
     set: async (key, value) => void (await client.set(key, Buffer.from(value), { KEEPTTL: true })),
     fill: async () => void (await client.configSet('maxmemory', '1')),
+    ownAllSlots: async () => {
+      await client.sendCommand(['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
+    },
     [Symbol.asyncDispose]: () => {
       client.destroy();
       return Promise.resolve();
@@ -152,6 +157,7 @@ async function intrudeMemcached(port: number): Promise<Intruder> {
         }
       }
     },
+    ownAllSlots: () => Promise.reject(new Error('Memcached has no slots')),
     [Symbol.asyncDispose]: () => {
       socket.destroy();
       return Promise.resolve();

@@ -1,3 +1,4 @@
+import { UnavailableError } from '#/lib/errors.ts';
 import type { Gate } from '#/lib/gate.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { ServerError } from './server-error.ts';
@@ -123,5 +124,5 @@ function reasonOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return 'other';
   if (thrown instanceof ServerError) return 'server-error';
   if (thrown.name === 'TimeoutError') return 'timeout';
-  return 'code' in thrown ? 'network-error' : 'other';
+  return 'code' in thrown || thrown instanceof UnavailableError ? 'network-error' : 'other';
 }

@@ -15,6 +15,7 @@ import {
   storeLimitFlags,
 } from '../common-flags.ts';
 import { readConfig } from '../config-text.ts';
+import type { ConfigText } from '../config-text.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
 import type { ConfigSource, FlagValues } from '../flags.ts';
 import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
@@ -122,10 +123,19 @@ export const storeCommand = componentCommand(
 );
 
 function indexCacheOf(values: FlagValues<typeof storeFlags>): IndexCacheConfig {
-  const source = configSource(values['index-cache.config'], values['index-cache.config-file']);
-  if (source === undefined) return inMemoryIndexCache(values['index-cache-size']);
-  const { source: name, text } = readConfig(source);
-  return parseIndexCacheConfig(name, text);
+  const config = configIn(values['index-cache.config'], values['index-cache.config-file']);
+  if (config === undefined) return inMemoryIndexCache(values['index-cache-size']);
+  return parseIndexCacheConfig(config.source, config.text);
+}
+
+/** The text of a pair of flags; an empty one counts as none, as in Thanos. */
+function configIn(
+  inPlace: ConfigSource | undefined,
+  file: ConfigSource | undefined,
+): ConfigText | undefined {
+  const source = configSource(inPlace, file);
+  const config = source && readConfig(source);
+  return config?.text.trim() === '' ? undefined : config;
 }
 
 /** Caches are shared by those whose bucket is configured in the same words. */
@@ -133,15 +143,14 @@ function cachingBucketOf(
   values: FlagValues<typeof storeFlags>,
   bucket: ConfigSource,
 ): Pick<StoreConfig, 'cachingBucket'> {
-  const source = configSource(
+  const config = configIn(
     values['store.caching-bucket.config'],
     values['store.caching-bucket.config-file'],
   );
-  if (source === undefined) return {};
-  const { source: name, text } = readConfig(source);
+  if (config === undefined) return {};
   const words = readConfig(bucket, 'expand').text.trim();
   const identity = hash('sha256', words, 'base64url').slice(0, 16);
-  return { cachingBucket: { ...parseCachingBucketConfig(name, text), identity } };
+  return { cachingBucket: { ...parseCachingBucketConfig(config.source, config.text), identity } };
 }
 
 export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig {
