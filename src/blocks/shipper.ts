@@ -10,6 +10,7 @@ import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
+import { META_FILENAME } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { emptyThanosMeta, metaName, readLocalMeta, segmentFiles } from './block-files.ts';
 import { readShipperState, writeShipperState } from './shipper-state.ts';
@@ -128,15 +129,15 @@ export class Shipper {
     const local = await this.#localBlocks();
     const skipCorrupted = this.#options.skipCorruptedBlocks === true;
     if (local.corrupted.length > 0 && !skipCorrupted) throw local.corrupted[0]!;
-    const blocks = [...local.blocks, ...(await this.#orphans(local.blocks))].sort(
-      (a, b) => a.meta.minTime - b.meta.minTime,
-    );
+    const staged = await this.#stagedBlocks();
+    const names = new Set(local.blocks.map(({ directory }) => basename(directory)));
+    const orphans = staged.filter(({ directory }) => !names.has(basename(directory)));
+    const blocks = [...local.blocks, ...orphans].sort((a, b) => a.meta.minTime - b.meta.minTime);
     const overlaps = new OverlapCheck(this.#options.bucket, this.#options.labels);
     const shipped: string[] = [];
     const outcomes = { uploaded: 0, failed: 0, corrupted: local.corrupted.length, gone: 0 };
     for (const block of blocks) {
       const { ulid } = block.meta;
-      const isOrphan = block.directory === this.#stagingOf(ulid);
       const state = known.has(ulid) ? 'shipped' : await this.#stateOf(block.meta, overlaps, signal);
       if (state === 'ignored') continue;
       if (state === 'new') {
@@ -145,7 +146,8 @@ export class Shipper {
         if (outcome !== 'uploaded') continue;
         this.#metrics.uploads.inc();
       }
-      if (state === 'new' || isOrphan) await this.#removeStaging(this.#stagingOf(ulid));
+      const isStaged = state === 'new' || staged.some(({ meta }) => meta.ulid === ulid);
+      if (isStaged) await this.#removeStaging(this.#stagingOf(ulid));
       shipped.push(ulid);
     }
     await this.#writeState(shipped);
@@ -205,38 +207,32 @@ export class Shipper {
     const disk = this.#disk;
     this.#effects.log.info('upload new block', { id: meta.ulid });
     const from = await this.#stage(meta.ulid, directory);
-    try {
-      await uploadBlock({
-        disk,
-        clock: this.#effects.clock,
-        bucket,
-        directory: from,
-        meta: {
-          ...meta,
-          thanos: {
-            ...(meta.thanos ?? emptyThanosMeta),
-            labels: { ...meta.thanos?.labels, ...this.#options.labels().toObject() },
-            source,
-            segmentFiles: await segmentFiles(disk, from),
-          },
+    await uploadBlock({
+      disk,
+      clock: this.#effects.clock,
+      bucket,
+      directory: from,
+      meta: {
+        ...meta,
+        thanos: {
+          ...(meta.thanos ?? emptyThanosMeta),
+          labels: { ...meta.thanos?.labels, ...this.#options.labels().toObject() },
+          source,
+          segmentFiles: await segmentFiles(disk, from),
         },
-        ...(hashFunction === undefined ? {} : { hashFunction }),
-        ...(uploadConcurrency === undefined ? {} : { concurrency: uploadConcurrency }),
-        ...(this.#throttle === undefined ? {} : { throttle: this.#throttle }),
-        signal,
-      });
-    } catch (thrown) {
-      // Links to a block that Prometheus has deleted are all that is left of it.
-      if (!(await this.#areGone(directory))) await this.#removeStaging(from);
-      throw thrown;
-    }
+      },
+      ...(hashFunction === undefined ? {} : { hashFunction }),
+      ...(uploadConcurrency === undefined ? {} : { concurrency: uploadConcurrency }),
+      ...(this.#throttle === undefined ? {} : { throttle: this.#throttle }),
+      signal,
+    });
   }
 
   /** Where the block's files may be read from while it is uploaded. */
   async #stage(id: string, directory: string): Promise<string> {
     const staging = this.#stagingOf(id);
-    if (directory === staging) return staging;
-    await this.#removeStaging(staging);
+    // What a failed upload has left: links that are all there stay, as the block may go any moment.
+    if ((await this.#disk.stat(join(staging, META_FILENAME))) !== undefined) return staging;
     let problem: string | undefined = 'stopped half way';
     try {
       problem = await stageBlock(this.#disk, directory, staging);
@@ -294,23 +290,21 @@ export class Shipper {
   }
 
   /**
-   * Blocks that Prometheus deleted while they were uploaded, and of which there are links still. All
-   * other links, as those of a process that died, only keep disk space from being freed.
+   * Blocks of whose files there are links since an upload that has failed; of those that Prometheus
+   * has deleted meanwhile they are all that is left. Links that are not complete go.
    */
-  async #orphans(local: readonly LocalBlock[]): Promise<LocalBlock[]> {
-    const present = new Set(local.map(({ directory }) => basename(directory)));
-    const orphans: LocalBlock[] = [];
+  async #stagedBlocks(): Promise<LocalBlock[]> {
+    const blocks: LocalBlock[] = [];
     for (const name of await this.#stagedNames()) {
       const directory = this.#stagingOf(name);
       try {
-        if (present.has(name)) await this.#removeStaging(directory);
-        else orphans.push({ meta: await readLocalMeta(this.#disk, directory), directory });
+        blocks.push({ meta: await readLocalMeta(this.#disk, directory), directory });
       } catch (thrown) {
         if (!isMissing(thrown) && !(thrown instanceof CorruptionError)) throw thrown;
         await this.#removeStaging(directory);
       }
     }
-    return orphans;
+    return blocks;
   }
 
   async #stagedNames(): Promise<string[]> {
