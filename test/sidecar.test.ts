@@ -1,26 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
-import { runSidecar } from '#/components/sidecar.ts';
-import type { SidecarConfig } from '#/components/sidecar.ts';
-import type { Runtime } from '#/components/runtime.ts';
-import { Channel } from '#/grpc/client.ts';
-import { parseHttpClientConfig } from '#/http/client-config.ts';
+import type { Channel } from '#/grpc/client.ts';
 import { systemClock } from '#/lib/clock.ts';
-import { nodeDisk } from '#/lib/disk.ts';
-import { nodeNet } from '#/lib/net.ts';
-import { systemRandom } from '#/lib/random.ts';
-import { compressBlock } from '#/lib/snappy.ts';
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import { newMatcher } from '#/model/matcher.ts';
 import { isStale } from '#/model/stale.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
-import { FilesystemBucket } from '#/objstore/filesystem.ts';
-import { Histogram, WriteRequest } from '#/proto/remote.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { RemoteStore, fetchInfo } from '#/storeapi/client.ts';
 import type { EndpointInfo } from '#/storeapi/client.ts';
@@ -32,9 +20,6 @@ import {
   targetsClient,
 } from '#/storeapi/endpoint-apis.ts';
 import type { SeriesRequest } from '#/storeapi/store.ts';
-import { MemoryLog } from '#/telemetry/logger.ts';
-import { Metrics } from '#/telemetry/metrics.ts';
-import { Probe } from '#/telemetry/probe.ts';
 import { decodeChunk } from '#/tsdb/chunk.ts';
 import {
   eventually,
@@ -46,85 +31,12 @@ import {
   temporaryDirectory,
 } from './support/servers.ts';
 import type { PrometheusServer } from './support/servers.ts';
+import { channelTo, rules, startSidecar, untilReady } from './support/sidecar.ts';
+import type { RunningSidecar } from './support/sidecar.ts';
+import { SAMPLES, STALE_AT, STEP_MS, writeSamples } from './support/written-samples.ts';
 
 const { signal } = new AbortController();
 const context = { signal, tenant: '' };
-
-/** A sidecar in this process, from `runSidecar` to its end. */
-interface RunningSidecar extends AsyncDisposable {
-  readonly runtime: Runtime;
-  readonly log: MemoryLog;
-  readonly done: Promise<void>;
-  readonly grpcAddress: string;
-}
-
-async function startSidecar(
-  prometheus: { readonly url: string },
-  overrides: Partial<SidecarConfig> = {},
-): Promise<RunningSidecar> {
-  const stop = new AbortController();
-  const log = new MemoryLog();
-  const runtime: Runtime = {
-    clock: systemClock,
-    random: systemRandom,
-    disk: nodeDisk,
-    net: nodeNet,
-    log,
-    metrics: new Metrics(),
-    probe: new Probe(),
-    signal: stop.signal,
-  };
-  const grpcAddress = `127.0.0.1:${await freePort()}`;
-  const done = runSidecar(
-    {
-      http: { address: '127.0.0.1:0', gracePeriodMs: 1000 },
-      grpc: { address: grpcAddress, gracePeriodMs: 1000 },
-      prometheus: {
-        url: new URL(prometheus.url),
-        client: parseHttpClientConfig('test', ''),
-        readyTimeoutMs: 60_000,
-        getConfigIntervalMs: 200,
-        getConfigTimeoutMs: 5000,
-      },
-      reloader: noReloader,
-      limits: { requestSeries: 0, requestSamples: 0 },
-      minTime: () => MIN_TIME,
-      ...overrides,
-    },
-    runtime,
-  );
-  done.catch(() => undefined);
-  return {
-    runtime,
-    log,
-    done,
-    grpcAddress,
-    [Symbol.asyncDispose]: async () => {
-      stop.abort();
-      await done.catch(() => undefined);
-    },
-  };
-}
-
-const noReloader: SidecarConfig['reloader'] = {
-  configFile: '',
-  outputFile: '',
-  ruleDirectories: [],
-  watchIntervalMs: 60_000,
-  retryIntervalMs: 200,
-  method: 'http',
-  processName: 'prometheus',
-};
-
-function untilReady(sidecar: RunningSidecar, ready = true): Promise<true> {
-  return eventually(`the sidecar is ${ready ? 'ready' : 'not ready'}`, async () =>
-    sidecar.runtime.probe.isReady === ready ? true : undefined,
-  );
-}
-
-function channelTo({ grpcAddress: address }: RunningSidecar): Channel {
-  return new Channel({ address, net: nodeNet, clock: systemClock, random: systemRandom });
-}
 
 const ask: SeriesRequest = {
   mint: MIN_TIME,
@@ -139,18 +51,6 @@ const ask: SeriesRequest = {
   batchSize: 64,
 };
 
-const rules = `groups:
-- name: g
-  interval: 1s
-  rules:
-  - record: up:sum
-    expr: sum(up)
-    labels: {cluster: overridden}
-  - alert: Always
-    expr: vector(1) > 0
-    annotations: {summary: always}
-`;
-
 const config = (directory: string) => `rule_files: [${join(directory, 'rules/*.yml')}]
 scrape_configs:
 - job_name: self
@@ -159,65 +59,6 @@ scrape_configs:
   static_configs: [{targets: ['127.0.0.1:1']}]
   relabel_configs: [{action: drop}]
 `;
-
-const STEP_MS = 1000;
-const SAMPLES = 500;
-const STALE_AT = 300;
-
-/** Floats (with a stale marker), native histograms and an exemplar, through remote write. */
-async function writeSamples(prometheus: PrometheusServer, start: number): Promise<void> {
-  const times = Array.from({ length: SAMPLES }, (_, i) => start + i * STEP_MS);
-  const series = (name: string, part: object) => ({
-    labels: [
-      { name: '__name__', value: name },
-      { name: 'pod', value: 'a' },
-    ],
-    samples: [],
-    exemplars: [],
-    histograms: [],
-    ...part,
-  });
-  const samples = times.map((timestamp, i) => ({
-    timestamp,
-    value: i === STALE_AT ? staleNaN : Math.sin(i) * 1e6,
-  }));
-  const histograms = times.map((timestamp, i) =>
-    Histogram.fromPartial({
-      count: { $case: 'countInt', value: BigInt(3 * i + 3) },
-      sum: i / 4,
-      schema: 2,
-      zeroThreshold: 0.001,
-      zeroCount: { $case: 'zeroCountInt', value: BigInt(i + 1) },
-      positiveSpans: [{ offset: 1, length: 2 }],
-      positiveDeltas: [BigInt(i + 1), 0n],
-      timestamp,
-    } as never),
-  );
-  const body = WriteRequest.encode({
-    timeseries: [
-      series('written_floats', {
-        samples,
-        exemplars: [
-          { labels: [{ name: 'trace', value: 'x' }], value: 42.5, timestamp: start + 5000 },
-        ],
-      }),
-      series('written_histograms', { histograms }),
-    ],
-    metadata: [],
-  }).finish();
-  const response = await fetch(`${prometheus.url}/api/v1/write`, {
-    method: 'POST',
-    body: Buffer.from(compressBlock(body)),
-    headers: {
-      'content-encoding': 'snappy',
-      'content-type': 'application/x-protobuf',
-      'x-prometheus-remote-write-version': '0.1.0',
-    },
-  });
-  assert.equal(response.status, 204, await response.text());
-}
-
-const staleNaN = new Float64Array(new Uint32Array([2, 0x7ff00000]).buffer)[0]!;
 
 function samplesOf(chunks: readonly { readonly raw?: { encoding: number; data: Uint8Array } }[]) {
   const samples = new SampleBuffer();
@@ -504,143 +345,5 @@ describe('a sidecar', { skip: findProgram('prometheus') === undefined, timeout: 
     await assert.rejects(fetchInfo(channel, { signal }), /Not ready/);
     await using _ = await start();
     await untilReady(sidecar);
-  });
-
-  test('uploads every block that Prometheus cuts, byte for byte', async () => {
-    await using directory = await temporaryDirectory();
-    const root = join(directory.path, 'bucket');
-    await using prometheus = await startPrometheus({
-      directory: directory.path,
-      externalLabels: { replica: '0' },
-      flags: [
-        '--web.enable-remote-write-receiver',
-        '--enable-feature=native-histograms,exemplar-storage',
-        '--storage.tsdb.min-block-duration=10s',
-        '--storage.tsdb.max-block-duration=10s',
-      ],
-    });
-    await using sidecar = await startSidecar(prometheus, {
-      upload: {
-        tsdbPath: join(directory.path, 'data'),
-        metaFileName: 'thanos.shipper.json',
-        ignoreUnequalBlockSize: false,
-        openBucket: async (runtime) => new FilesystemBucket(root, runtime),
-        intervalMs: 200,
-      },
-    });
-    await untilReady(sidecar);
-    await writeSamples(prometheus, Math.floor(Date.now() / 1000 - SAMPLES) * 1000);
-    const blocks = await eventually('twenty blocks', async () => {
-      const names = (await readdir(root)).filter(
-        (name) => !name.startsWith('.') && existsSync(join(root, name, 'meta.json')),
-      );
-      return names.length >= 20 ? names : undefined;
-    });
-    for (const block of blocks.slice(0, 20)) {
-      const meta = JSON.parse(await readFile(join(root, block, 'meta.json'), 'utf8')) as {
-        maxTime: number;
-        minTime: number;
-        thanos: { labels: Record<string, string>; source: string };
-      };
-      assert.deepEqual(meta.thanos.labels, { replica: '0' });
-      assert.equal(meta.thanos.source, 'sidecar');
-      assert.ok(meta.maxTime - meta.minTime <= 10_000);
-      for (const file of ['index', 'chunks/000001']) {
-        assert.deepEqual(
-          await readFile(join(root, block, file)),
-          await readFile(join(directory.path, 'data', block, file)),
-        );
-      }
-    }
-  });
-
-  test('refuses to upload from a Prometheus that compacts, and says which flags to set', async () => {
-    await using directory = await temporaryDirectory();
-    await using prometheus = await startPrometheus({ externalLabels: { replica: '0' } });
-    await using sidecar = await startSidecar(prometheus, {
-      upload: {
-        tsdbPath: directory.path,
-        metaFileName: 'thanos.shipper.json',
-        ignoreUnequalBlockSize: false,
-        openBucket: async (runtime) => new FilesystemBucket(directory.path, runtime),
-      },
-    });
-    const { probe } = sidecar.runtime;
-    await eventually('the reason', async () => {
-      return probe.reason.includes('max-block-duration') || undefined;
-    });
-    assert.ok(!probe.isReady);
-  });
-
-  test('replaces variables in the configuration and reloads when it or a rule changes', async () => {
-    await using directory = await temporaryDirectory();
-    const at = (name: string) => join(directory.path, name);
-    await mkdir(at('rules'));
-    await using prometheus = await startPrometheus({
-      directory: directory.path,
-      externalLabels: { replica: 'before' },
-      flags: ['--web.enable-lifecycle'],
-    });
-    process.env['HINDSIGHT_TEST_REPLICA'] = 'after';
-    const template = `global: {external_labels: {replica: $(HINDSIGHT_TEST_REPLICA)}}
-rule_files: [${at('rules/*.yml')}]
-`;
-    await writeFile(at('template.yml.gz'), gzipSync(template));
-    await using sidecar = await startSidecar(prometheus, {
-      reloader: {
-        ...noReloader,
-        configFile: at('template.yml.gz'),
-        outputFile: prometheus.configFile,
-        ruleDirectories: [at('rules')],
-      },
-    });
-    await untilReady(sidecar);
-    using channel = channelTo(sidecar);
-    await eventually('the new label', async () => {
-      const { labelSets } = await fetchInfo(channel, { signal });
-      return String(labelSets[0]) === '{replica="after"}' || undefined;
-    });
-    await writeFile(at('rules/one.yml'), rules);
-    await eventually('the rule', async () => {
-      const answer = JSON.stringify(await getJson(`${prometheus.url}/api/v1/rules`));
-      return answer.includes('up:sum') || undefined;
-    });
-    assert.match(
-      await sidecar.runtime.metrics.text(),
-      /^thanos_sidecar_reloader_last_reload_successful 1$/m,
-    );
-  });
-
-  test('reloads a process by its name with a signal', async () => {
-    await using directory = await temporaryDirectory();
-    const at = (name: string) => join(directory.path, name);
-    const processName = `hs-${process.pid}`;
-    await symlink(findProgram('prometheus')!, at(processName));
-    await mkdir(at('rules'));
-    await writeFile(at('rules/zero.yml'), 'groups: []');
-    await using prometheus = await startPrometheus({
-      binary: at(processName),
-      directory: directory.path,
-      externalLabels: { replica: '0' },
-      config: `rule_files: [${at('rules/*.yml')}]`,
-    });
-    await using sidecar = await startSidecar(prometheus, {
-      reloader: {
-        ...noReloader,
-        ruleDirectories: [at('rules')],
-        method: 'signal',
-        processName,
-      },
-    });
-    await untilReady(sidecar);
-    // Prometheus tells the time of its last reload in whole seconds.
-    await new Promise((wake) => setTimeout(wake, 1100));
-    await writeFile(at('rules/one.yml'), rules);
-    await eventually('the reload is confirmed', async () => {
-      const text = await sidecar.runtime.metrics.text();
-      return /^thanos_sidecar_reloader_last_reload_successful 1$/m.test(text) || undefined;
-    });
-    const answer = JSON.stringify(await getJson(`${prometheus.url}/api/v1/rules`));
-    assert.ok(answer.includes('up:sum'));
   });
 });
