@@ -28,6 +28,8 @@ interface MemoryBucketOptions {
   /** Where modification times come from. */
   readonly clock?: Pick<Clock, 'now'>;
   readonly faults?: FaultPlan;
+  /** The bucket whose objects these are: the new one is another client of it, with its own faults. */
+  readonly of?: MemoryBucket;
 }
 
 /**
@@ -38,13 +40,16 @@ export class MemoryBucket implements Bucket {
   readonly name: string;
   faults: FaultPlan | undefined;
   readonly #clock: Pick<Clock, 'now'>;
-  readonly #objects = new Map<string, StoredObject>();
-  #versions = 0;
+  readonly #objects: Map<string, StoredObject>;
+  readonly #versions: { last: number };
 
   constructor(options: MemoryBucketOptions = {}) {
     this.name = options.name ?? 'memory://bucket';
     this.#clock = options.clock ?? systemClock;
     this.faults = options.faults;
+    const { of } = options;
+    this.#objects = of === undefined ? new Map<string, StoredObject>() : of.#objects;
+    this.#versions = of === undefined ? { last: 0 } : of.#versions;
   }
 
   /** Every object's name, sorted; for tests. */
@@ -114,7 +119,7 @@ export class MemoryBucket implements Bucket {
       this.#objects.set(name, {
         bytes,
         modifiedMs: this.#clock.now(),
-        version: String(++this.#versions),
+        version: String(++this.#versions.last),
       });
     });
   }
