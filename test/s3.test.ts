@@ -3,13 +3,13 @@ import { after, before, describe, test } from 'node:test';
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
-import { UnavailableError } from '#/lib/errors.ts';
 import { systemRandom } from '#/lib/random.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { openBucket } from '#/objstore/open.ts';
 import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
 import { bucketSuite, gather, names, patterned } from '../src/objstore/testing/bucket-suite.ts';
+import { failsWith, streamOf } from '../src/objstore/testing/remote-suite.ts';
 import { hasRadosgw, startRadosgw } from './support/radosgw.ts';
 import type { Radosgw } from './support/radosgw.ts';
 
@@ -113,26 +113,7 @@ function againstRadosgw(): void {
       [open('no-such-bucket'), /bucket "no-such-bucket" does not exist at http:/],
     ];
     for (const [opening, message] of cases) {
-      await using bucket = await opening;
-      for (const work of [
-        () => bucket.read('x'),
-        () => bucket.attributes('x'),
-        () => bucket.upload('x', new Uint8Array(1)),
-        () => names(bucket, ''),
-      ]) {
-        await assert.rejects(work(), (thrown: Error) => {
-          assert.ok(thrown instanceof UnavailableError, String(thrown));
-          assert.match(thrown.message, message);
-          return true;
-        });
-      }
+      await failsWith(await opening, message);
     }
   });
-}
-
-async function* streamOf(whole: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let start = 0; start < whole.length; start += 777_777) {
-    yield whole.subarray(start, start + 777_777);
-    await Promise.resolve();
-  }
 }

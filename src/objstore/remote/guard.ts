@@ -54,6 +54,7 @@ export class Guard {
     { signal, patienceMs, answerMs, hasBody = false }: RequestLimits,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    signal?.throwIfAborted();
     const { clock, words } = this.#options;
     const startedAt = clock.now();
     this.#breaker.check();

@@ -27,10 +27,6 @@ const LONGEST_PAUSE_MS = 60_000;
 /** Requests in the line; more would hold memory and be served too late. */
 const MAX_WAITING = 10_000;
 
-interface Waiter {
-  readonly enter: () => void;
-}
-
 /**
  * When requests may go: at most `maxQps` a second, and no faster than the server takes them. Each
  * answer that says "slow down" takes the rate to a little below what was served in the last second;
@@ -38,7 +34,7 @@ interface Waiter {
  */
 export class Pace {
   readonly #options: PaceOptions;
-  readonly #waiting: Waiter[] = [];
+  readonly #waiting: (() => void)[] = [];
   readonly #closed = new AbortController();
   #pumping = false;
   /** When the next request is due, if they go evenly. */
@@ -126,12 +122,11 @@ export class Pace {
         signal.removeEventListener('abort', abort);
         resolve();
       };
-      const waiter: Waiter = { enter };
       const abort = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
         reject(signal.reason as Error);
       };
-      this.#waiting.push(waiter);
+      this.#waiting.push(enter);
       signal.addEventListener('abort', abort, { once: true });
       if (!this.#pumping) void this.#pump().catch(() => undefined);
     });
@@ -148,7 +143,7 @@ export class Pace {
         if (delay > 0) await clock.sleep(delay, this.#closed.signal);
         else {
           this.#take(now);
-          this.#waiting.shift()?.enter();
+          this.#waiting.shift()?.();
         }
       }
     } finally {
