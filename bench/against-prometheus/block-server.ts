@@ -23,6 +23,7 @@ const [directory = '', address = ''] = process.argv.slice(2);
 const names = (await readdir(directory)).filter(isUlid).sort();
 const blocks = await Promise.all(names.map((name) => Block.open(nodeDisk, join(directory, name))));
 const queryable = new BlockQueryable(blocks);
+const log = openLog({ level: 'error', format: 'logfmt' });
 const api: QueryApi = {
   engine: new Engine({
     lookbackMs: 300_000,
@@ -37,6 +38,7 @@ const api: QueryApi = {
   queryMemoryBytes: Number.POSITIVE_INFINITY,
   timeoutMs: 120_000,
   maxSteps: 11_000,
+  slowQueries: { log, longerThanMs: 0, now: () => Date.now() },
   replicaLabels: [],
   algorithm: 'sticky',
   partialResponse: false,
@@ -48,7 +50,6 @@ const api: QueryApi = {
   defaultTenant: 'default-tenant',
 };
 const probe = new Probe();
-const log = openLog({ level: 'error', format: 'logfmt' });
 await serveHttp(
   { address, gracePeriodMs: 0, routes: queryRoutes(api) },
   { net: nodeNet, log, metrics: new Metrics(), probe },

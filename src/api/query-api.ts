@@ -13,6 +13,7 @@ import type { Querier, QueryableOptions } from '#/query/querier.ts';
 import type { QueryContext } from '#/storage/queryable.ts';
 import { StoreStats } from '#/storeapi/store-stats.ts';
 import { PartialResponse } from '#/storeapi/store.ts';
+import type { SlowQueryLog } from './slow-query-log.ts';
 
 /** What the query endpoints work with: the engine, the data, and the defaults of the flags. */
 export interface QueryApi {
@@ -27,6 +28,7 @@ export interface QueryApi {
   readonly timeoutMs: number;
   /** Steps that a range query may have; 0 for any number. */
   readonly maxSteps: number;
+  readonly slowQueries: SlowQueryLog;
   readonly replicaLabels: readonly string[];
   readonly algorithm: DedupAlgorithm;
   readonly partialResponse: boolean;

@@ -7,6 +7,7 @@ import { Labels } from '#/model/labels.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
 import type { Queryable } from '#/storage/queryable.ts';
+import { MemoryLog } from '#/telemetry/logger.ts';
 import type { QueryApi } from './query-api.ts';
 import { queryRoutes } from './query.ts';
 
@@ -53,6 +54,7 @@ function newApi(maxSteps: number): QueryApi {
     queryMemoryBytes: Number.POSITIVE_INFINITY,
     timeoutMs: 10_000,
     maxSteps,
+    slowQueries: { log: new MemoryLog(), longerThanMs: 0, now: () => 0 },
     replicaLabels: [],
     algorithm: 'sticky',
     partialResponse: true,

@@ -4,12 +4,14 @@ import type { HttpRequest, Route } from '#/http/server.ts';
 import type { InstantQuery, RangeQuery } from '#/promql/engine.ts';
 import type { Evaluation } from '#/promql/value.ts';
 import type { QueryableOptions } from '#/query/querier.ts';
+import type { QueryContext } from '#/storage/queryable.ts';
 import type { StoreStats } from '#/storeapi/store-stats.ts';
 import { JsonText, apiRoute } from './envelope.ts';
 import type { ApiResult } from './envelope.ts';
 import { analysisJson, explanationJson } from './explain-json.ts';
 import { asQuery, lookback, maxResolution, prefixed, selectOptions } from './query-api.ts';
 import type { QueryApi } from './query-api.ts';
+import { notedIfSlow } from './slow-query-log.ts';
 import { valueJson } from './value-json.ts';
 
 /** Prometheus's limit, and the whole of its message. */
@@ -39,7 +41,7 @@ interface Asked<Query> {
 /** The value of an expression at one time. */
 async function instantQuery(api: QueryApi, request: HttpRequest): Promise<ApiResult> {
   const { query, options } = readInstant(api, request);
-  const evaluation = await asQuery(api, request, (context) => {
+  const evaluation = await evaluated(api, request, { query, options }, (context) => {
     return api.engine.instant(query, api.querier.queryable(options), context);
   });
   return result(evaluation, options, request.params.text('stats') !== '');
@@ -48,10 +50,19 @@ async function instantQuery(api: QueryApi, request: HttpRequest): Promise<ApiRes
 /** The values of an expression at every step of a range. */
 async function rangeQuery(api: QueryApi, request: HttpRequest): Promise<ApiResult> {
   const { query, options } = readRange(api, request);
-  const evaluation = await asQuery(api, request, (context) => {
+  const evaluation = await evaluated(api, request, { query, options }, (context) => {
     return api.engine.range(query, api.querier.queryable(options), context);
   });
   return result(evaluation, options, request.params.text('stats') !== '');
+}
+
+function evaluated(
+  api: QueryApi,
+  request: HttpRequest,
+  { query: { text }, options: { storeStats: stats } }: Asked<InstantQuery | RangeQuery>,
+  run: (context: QueryContext) => Promise<Evaluation>,
+): Promise<Evaluation> {
+  return notedIfSlow(api.slowQueries, { text, stats }, () => asQuery(api, request, run));
 }
 
 async function explain(

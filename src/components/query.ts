@@ -73,6 +73,8 @@ export interface QueryConfig {
     readonly maxSamples: number;
     /** Steps of a range query, and series of one select; 0 for any number. */
     readonly maxSteps: number;
+    /** Queries that take this long are logged; 0 for none. */
+    readonly slowQueryMs: number;
     readonly maxSeries: number;
     readonly lookbackMs: number;
     /** A sample of a coarse resolution counts for as long as the resolution. */
@@ -192,7 +194,7 @@ function engineFeatures({ query }: QueryConfig): EngineFeatures {
   return { ...stableEngineFeatures, ...query.features };
 }
 
-function queryApi(config: QueryConfig, store: ProxyStore, { clock }: Runtime): QueryApi {
+function queryApi(config: QueryConfig, store: ProxyStore, { clock, log }: Runtime): QueryApi {
   const { query, tenancy } = config;
   const engine = new Engine({
     lookbackMs: query.lookbackMs,
@@ -209,6 +211,7 @@ function queryApi(config: QueryConfig, store: ProxyStore, { clock }: Runtime): Q
     queryMemoryBytes: query.memoryBytes,
     timeoutMs: query.timeoutMs,
     maxSteps: query.maxSteps,
+    slowQueries: { log, longerThanMs: query.slowQueryMs, now: () => clock.now() },
     replicaLabels: query.replicaLabels,
     algorithm: query.algorithm,
     partialResponse: query.partialResponse,

@@ -136,6 +136,7 @@ export interface Answer {
 
 export interface RunningQuery extends Running {
   readonly url: string;
+  readonly grpc: string;
   /** An instant query. */
   query(params: Readonly<Record<string, string>>): Promise<Answer>;
 }
@@ -147,7 +148,7 @@ export async function startQuery(
   endpoints: readonly string[],
   { responseTimeoutMs = 0, ...overrides }: QueryOverrides = {},
 ): Promise<RunningQuery> {
-  const http = `127.0.0.1:${await freePort()}`;
+  const [http, grpc] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
   const client = { tls: undefined, compression: 'none' } as const;
   const config = parseEndpointConfig('test', '{}', {
     endpoints,
@@ -160,7 +161,7 @@ export async function startQuery(
     runQuery(
       {
         http: { address: http, gracePeriodMs: 100 },
-        grpc: { address: '127.0.0.1:0', gracePeriodMs: 100 },
+        grpc: { address: grpc, gracePeriodMs: 100 },
         endpoints: {
           config: () => config,
           files: [],
@@ -180,6 +181,7 @@ export async function startQuery(
           totalMemoryBytes: 256e6,
           maxSamples: 0,
           maxSteps: 11_000,
+          slowQueryMs: 0,
           maxSeries: 0,
           lookbackMs: 300_000,
           dynamicLookback: true,
@@ -207,7 +209,7 @@ export async function startQuery(
     const body = (await reply.json()) as Answer['body'];
     return { status: reply.status, cacheControl: reply.headers.get('cache-control'), body };
   };
-  return { ...running, url, query };
+  return { ...running, url, grpc, query };
 }
 
 /** What a fake endpoint says of itself unless a test wants otherwise. */

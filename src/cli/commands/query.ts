@@ -81,6 +81,10 @@ export const queryFlags = {
     help: "Steps that a range query may have; 0 for no limit. The default is Prometheus's limit.",
     default: '11000',
   }),
+  'query.log-queries-longer-than': flag.duration({
+    help: 'Log queries that take this long, with what they took of object storage; 0 for none.',
+    default: '0s',
+  }),
   'query.memory-limit': flag.bytes({
     help: 'Bytes that one query may hold; 0 for a quarter of the memory there is.',
     default: '0',
@@ -245,6 +249,7 @@ export function queryConfig(
       totalMemoryBytes: Math.floor(memory / 2),
       maxSamples: values['query.max-samples'],
       maxSteps: values['query.max-steps'],
+      slowQueryMs: values['query.log-queries-longer-than'],
       maxSeries: values['query.max-series'],
       lookbackMs: values['query.lookback-delta'] || DEFAULT_LOOKBACK_MS,
       dynamicLookback: values['query.dynamic-lookback-delta'],
