@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type { EndpointApi } from '#/api/endpoint-api.ts';
 import { exemplarRoutes } from '#/api/exemplars.ts';
@@ -21,6 +20,7 @@ import { serveGrpc } from '#/grpc/server.ts';
 import type { GrpcServerOptions } from '#/grpc/server.ts';
 import { serveHttp } from '#/http/server.ts';
 import type { HttpServerOptions } from '#/http/server.ts';
+import type { Disk } from '#/lib/disk.ts';
 import { Gate } from '#/lib/gate.ts';
 import { MemoryBudget } from '#/lib/memory-budget.ts';
 import { together } from '#/lib/together.ts';
@@ -161,7 +161,7 @@ function endpointSet({ endpoints, query }: QueryConfig, runtime: Runtime): Endpo
     dns: new DnsResolver({ net, log, metrics, metricPrefix: 'thanos_query_endpoints_' }),
     ...(endpoints.files.length === 0 ? {} : { files: new FileDiscovery(files) }),
     dial: (address, client) =>
-      new Channel({ net, clock, random, address, ...channelOptions(client) }),
+      new Channel({ net, clock, random, address, ...channelOptions(client, disk) }),
     clock,
     log,
     metrics,
@@ -174,19 +174,24 @@ function endpointSet({ endpoints, query }: QueryConfig, runtime: Runtime): Endpo
   });
 }
 
-function channelOptions({ tls, compression }: ClientSettings) {
-  return { compression, ...(tls === undefined ? {} : { tls: () => tlsOptions(tls) }) };
+function channelOptions({ tls, compression }: ClientSettings, disk: Disk) {
+  return { compression, ...(tls === undefined ? {} : { tls: () => tlsOptions(tls, disk) }) };
 }
 
 /** Read before every connection, so that renewed files count. */
-function tlsOptions(tls: ClientTls): ConnectionOptions {
+async function tlsOptions(tls: ClientTls, disk: Disk): Promise<ConnectionOptions> {
+  const [ca, cert, key] = await Promise.all(
+    [tls.caFile, tls.certFile, tls.keyFile].map(async (path) =>
+      path === '' ? undefined : Buffer.from(await disk.read(path)),
+    ),
+  );
   return {
     rejectUnauthorized: !tls.insecureSkipVerify,
     minVersion: `TLSv${tls.minVersion || '1.3'}` as 'TLSv1.3',
     ...(tls.serverName === '' ? {} : { servername: tls.serverName }),
-    ...(tls.caFile === '' ? {} : { ca: readFileSync(tls.caFile) }),
-    ...(tls.certFile === '' ? {} : { cert: readFileSync(tls.certFile) }),
-    ...(tls.keyFile === '' ? {} : { key: readFileSync(tls.keyFile) }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
   };
 }
 

@@ -16,7 +16,7 @@ export interface ConnectionOptionsOfChannel {
   /** `host:port`. */
   readonly address: string;
   /** Asked before every connection, so that renewed files count; its `servername` defaults to the host. */
-  readonly tls?: () => ConnectionOptions;
+  readonly tls?: () => ConnectionOptions | Promise<ConnectionOptions>;
   /** Default 20 s. */
   readonly connectTimeoutMs?: number;
   /** The longest wait between two attempts to connect. Default 5 s. */
@@ -113,7 +113,7 @@ export class Connection implements Disposable {
     const { net, address, tls } = this.#options;
     const plain = await net.dial(address, signal);
     signal.addEventListener('abort', () => plain.destroy(), { once: true });
-    const stream = tls === undefined ? plain : await secure(plain, address, tls());
+    const stream = tls === undefined ? plain : await secure(plain, address, await tls());
     const session = connect(`${tls === undefined ? 'http' : 'https'}://${address}`, {
       createConnection: () => stream,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
