@@ -4,6 +4,7 @@ import { isStale, isStaleNaN } from '#/model/stale.ts';
 import type { SelectorNode } from '../planner/nodes.ts';
 import type { StepColumn } from '../step-column.ts';
 import { reduceToStats } from './histogram-stats.ts';
+import { instantsOf } from './instants.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { histogramSamples } from './query-run.ts';
@@ -26,13 +27,11 @@ export class SelectorOperator implements Operator {
   }
 
   read(index: number, into: StepColumn): void {
-    const { grid, atMs, offsetMs, lookbackMs, output } = this.#node;
+    const { grid, lookbackMs, output } = this.#node;
     const samples = this.#samples;
     into.clear();
     if (grid.steps === 0) return;
-    const first = (atMs ?? grid.startMs) - offsetMs;
-    const stride = atMs === undefined ? grid.stepMs : 0;
-    const last = first + (grid.steps - 1) * stride;
+    const { first, stride, last } = instantsOf(this.#node);
     samples.clear();
     this.#series[index]!.read(first - lookbackMs + 1, last, samples);
     if (this.#node.histogramStats) reduceToStats(samples);

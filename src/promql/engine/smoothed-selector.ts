@@ -8,6 +8,7 @@ import { interpolateHistograms } from '../functions/extended-rate.ts';
 import type { SelectorNode } from '../planner/nodes.ts';
 import type { StepColumn } from '../step-column.ts';
 import { reduceToStats } from './histogram-stats.ts';
+import { instantsOf } from './instants.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { dropStaleMarkers } from './sample-source.ts';
@@ -34,13 +35,11 @@ export class SmoothedSelectorOperator implements Operator {
   }
 
   read(index: number, into: StepColumn): void {
-    const { grid, atMs, offsetMs, lookbackMs, histogramStats } = this.#node;
+    const { grid, lookbackMs, histogramStats } = this.#node;
     const samples = this.#samples;
     into.clear();
     if (grid.steps === 0) return;
-    const first = (atMs ?? grid.startMs) - offsetMs;
-    const stride = atMs === undefined ? grid.stepMs : 0;
-    const last = first + (grid.steps - 1) * stride;
+    const { first, stride, last } = instantsOf(this.#node);
     samples.clear();
     this.#series[index]!.read(first - lookbackMs + 1, last + lookbackMs, samples);
     if (histogramStats) reduceToStats(samples);
