@@ -8,7 +8,7 @@ import { Labels } from '#/model/labels.ts';
 import { stableEngineFeatures } from '#/promql/engine.ts';
 import { BlockBuilder } from '#/tsdb/block-builder.ts';
 import { runPromql, runPromqltest } from './tools.ts';
-import type { OutputFormat, ToolEnvironment } from './tools.ts';
+import type { OutputFormat, PromqlConfig, ToolEnvironment } from './tools.ts';
 
 class Terminal {
   text = '';
@@ -79,7 +79,12 @@ describe('promqltest', () => {
 });
 
 describe('promql', () => {
-  async function run(query: string, output: OutputFormat, stepMs?: number): Promise<string> {
+  async function run(
+    query: string,
+    output: OutputFormat,
+    stepMs?: number,
+    wanted: PromqlConfig['wanted'] = 'answer',
+  ): Promise<string> {
     const terminal = new Terminal();
     const builder = new BlockBuilder();
     for (const [name, factor] of [
@@ -96,6 +101,7 @@ describe('promql', () => {
         query,
         times: { startMs: 0, endMs: 240_000, stepMs },
         source: { directory: '/data' },
+        wanted,
         output,
         lookbackMs: 60_000,
         features: stableEngineFeatures,
@@ -115,6 +121,21 @@ describe('promql', () => {
       'gauge{name="a"}\n' +
         '  1970-01-01T00:00:00.000Z  0\n  1970-01-01T00:02:00.000Z  2\n  1970-01-01T00:04:00.000Z  4\n',
     );
+  });
+
+  test('explains a query as a tree, with what the passes changed', async () => {
+    const text = await run('sum(rate(gauge[5m])) / (1 + 1)', 'table', 60_000, 'explain');
+    assert.match(text, /^\[binary\] \/\n├─ \[aggregate\] sum by \(\)\n│ {2}└─ \[range-call\] rate/);
+    assert.match(text, /\n└─ \[number\] number 2\n/);
+    assert.ok(text.endsWith('Passes that changed it: foldConstants\n'), text);
+  });
+
+  test('analyzes a query operator by operator', async () => {
+    const text = await run('sum(gauge)', 'table', 60_000, 'analyze');
+    const [head, sum, select] = text.split('\n');
+    assert.match(head!, /^ +total +self +series +samples +operator$/);
+    assert.match(sum!, /^ *[\d.]+(µs|ms) +[\d.]+(µs|ms) +1 +10 +\[aggregate\] sum by \(\)$/);
+    assert.match(select!, / 2 +10 +└─ \[selector\] select /);
   });
 
   test('prints a sparkline a series, with its least and greatest value', async () => {
@@ -150,6 +171,7 @@ describe('promql', () => {
           features: stableEngineFeatures,
           times: { startMs: 0, endMs: 0, stepMs: undefined },
           source: { directory: '/none' },
+          wanted: 'answer',
           output: 'table',
           lookbackMs: 0,
         },

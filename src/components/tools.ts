@@ -6,17 +6,19 @@ import { runTestScript } from '#/promql/testlang.ts';
 import { BlockQueryable } from '#/tsdb/block-queryable.ts';
 import { Block } from '#/tsdb/block.ts';
 import type { Runtime } from './runtime.ts';
-import { answerOf } from './tools/answer.ts';
+import { answerOf, explanationOf } from './tools/answer.ts';
 import type { Answer } from './tools/answer.ts';
 import { printAnswer } from './tools/print-answer.ts';
 import type { OutputFormat } from './tools/print-answer.ts';
+import { printAnalysis, printExplanation } from './tools/print-tree.ts';
+import type { TreeNode } from './tools/print-tree.ts';
 import { askUrl } from './tools/remote-query.ts';
 import { openStoreSources } from './tools/store-sources.ts';
-import type { QueryTimes } from './tools/remote-query.ts';
+import type { QueryTimes, Wanted } from './tools/remote-query.ts';
 
 export { openStoreSources } from './tools/store-sources.ts';
 export type { OutputFormat } from './tools/print-answer.ts';
-export type { QueryTimes } from './tools/remote-query.ts';
+export type { QueryTimes, Wanted } from './tools/remote-query.ts';
 
 /** What a tool may touch, and where its text goes. */
 export interface ToolEnvironment extends Pick<Runtime, 'clock' | 'disk' | 'net' | 'signal'> {
@@ -78,6 +80,8 @@ export interface PromqlConfig {
   readonly times: QueryTimes;
   /** A directory of blocks, or the address of an API. */
   readonly source: { readonly directory: string } | { readonly url: string };
+  /** The answer, how it would be found, or how it was found and how long that took. */
+  readonly wanted: Wanted;
   readonly output: OutputFormat;
   readonly lookbackMs: number;
   readonly features: EngineFeatures;
@@ -88,29 +92,42 @@ export interface PromqlConfig {
  * @throws BadInputError if the query is wrong or its data does not allow it.
  */
 export async function runPromql(config: PromqlConfig, env: ToolEnvironment): Promise<number> {
-  const { query, times, source, output } = config;
+  const { source, output, wanted } = config;
   const answer =
     'url' in source
-      ? await askUrl(source.url, query, times, env)
+      ? await askUrl(source.url, config, env)
       : await askBlocks(source.directory, config, env);
-  env.write(printAnswer(answer, output));
+  env.write(output === 'json' ? printAnswer(answer, output) : print(answer, wanted, output));
   return 0;
+}
+
+function print(answer: Answer, wanted: Wanted, output: OutputFormat): string {
+  if (wanted === 'answer') return printAnswer(answer, output);
+  // A plan stands where an answer has its result.
+  const { analysis, ...tree } = answer.data as unknown as TreeNode & { analysis?: TreeNode };
+  if (wanted === 'explain') return printExplanation(tree);
+  if (analysis?.name !== undefined) return printAnalysis(analysis);
+  throw new BadInputError('--analyze: the server answers without an analysis');
 }
 
 async function askBlocks(
   directory: string,
-  { query: text, times, lookbackMs, features }: PromqlConfig,
+  { query: text, times, lookbackMs, features, wanted }: PromqlConfig,
   { disk, signal }: ToolEnvironment,
 ): Promise<Answer> {
   const blocks = new BlockQueryable(await openBlocks(disk, directory, signal));
   const engine = new Engine({ lookbackMs, maxSamples: 0, defaultStepMs: () => 60_000, features });
   const context = { signal, budget: unlimitedBudget() };
   const { startMs, endMs, stepMs } = times;
+  const common = { text, analyze: wanted === 'analyze' };
+  const instant = { ...common, timeMs: endMs };
+  const range = stepMs === undefined ? undefined : { ...common, startMs, endMs, stepMs };
   try {
+    if (wanted === 'explain') return explanationOf(engine.explain(range ?? instant));
     const evaluation =
-      stepMs === undefined
-        ? await engine.instant({ text, timeMs: endMs }, blocks, context)
-        : await engine.range({ text, startMs, endMs, stepMs }, blocks, context);
+      range === undefined
+        ? await engine.instant(instant, blocks, context)
+        : await engine.range(range, blocks, context);
     return answerOf(evaluation);
   } catch (thrown) {
     if (signal.aborted) throw thrown;

@@ -30,6 +30,14 @@ const flags = {
     help: 'promql: its step, in seconds or as a duration. Default: 60 steps.',
     default: '',
   }),
+  explain: flag.toggle({
+    help: 'promql: print how the query would be evaluated, instead of its answer.',
+    default: false,
+  }),
+  analyze: flag.toggle({
+    help: 'promql: print what every operator did and how long it took, instead of the answer.',
+    default: false,
+  }),
   output: flag.oneOf(['table', 'json', 'sparkline'], {
     help: 'promql: how the answer is printed.',
     default: 'table',
@@ -103,10 +111,17 @@ function promqlConfig(values: Values, args: readonly string[]): PromqlConfig {
     query,
     times: timesOf(values, systemClock.now()),
     source: sourceOf(values),
+    wanted: wantedOf(values),
     output: values.output,
     lookbackMs: values['query.lookback-delta'],
     features,
   };
+}
+
+function wantedOf({ explain, analyze }: Values): PromqlConfig['wanted'] {
+  if (explain && analyze) throw new BadInputError('--explain and --analyze exclude each other');
+  if (explain) return 'explain';
+  return analyze ? 'analyze' : 'answer';
 }
 
 function sourceOf({ url, 'tsdb.path': path }: Values): PromqlConfig['source'] {

@@ -1,4 +1,6 @@
+import { analysisJson, explanationJson } from '#/api/explain-json.ts';
 import { valueJson } from '#/api/value-json.ts';
+import type { Explanation } from '#/promql/explain.ts';
 import type { Evaluation } from '#/promql/value.ts';
 
 /** A query's answer as the members of `/api/v1/query` that matter here, whoever gave it. */
@@ -8,11 +10,12 @@ export interface Answer {
   readonly infos: readonly string[];
 }
 
-export type AnswerData =
+export type AnswerData = { readonly analysis?: object } & (
   | { readonly resultType: 'scalar'; readonly result: Point }
   | { readonly resultType: 'string'; readonly result: Point }
   | { readonly resultType: 'vector'; readonly result: readonly AnswerSeries[] }
-  | { readonly resultType: 'matrix'; readonly result: readonly AnswerSeries[] };
+  | { readonly resultType: 'matrix'; readonly result: readonly AnswerSeries[] }
+);
 
 /** A time in seconds and a value. */
 export type Point = readonly [number, string];
@@ -28,10 +31,17 @@ export interface AnswerSeries {
 }
 
 export function answerOf(evaluation: Evaluation): Answer {
-  const { value, warnings, infos, promqlWarnings, promqlInfos } = evaluation;
+  const { value, warnings, infos, promqlWarnings, promqlInfos, analysis } = evaluation;
+  const data = JSON.parse(`{${[...valueJson(value)].join('')}}`) as AnswerData;
   return {
-    data: JSON.parse(`{${[...valueJson(value)].join('')}}`) as AnswerData,
+    data: analysis === undefined ? data : { ...data, analysis: analysisJson(analysis) },
     warnings: [...warnings, ...promqlWarnings],
     infos: [...infos, ...promqlInfos],
   };
+}
+
+/** As `/api/v1/query_explain` has it. Blocks are read as they are, whatever their resolution. */
+export function explanationOf(explanation: Explanation): Answer {
+  const data = explanationJson(explanation, 0) as unknown as AnswerData;
+  return { data, warnings: [], infos: [] };
 }

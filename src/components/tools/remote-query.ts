@@ -12,30 +12,36 @@ export interface QueryTimes {
 
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
+/** What is asked of an API: the answer, how it would be found, or how it was. */
+export type Wanted = 'answer' | 'explain' | 'analyze';
+
 /** Asks the Prometheus-compatible API at `url`. @throws BadInputError with its message if it refuses. */
 export async function askUrl(
   url: string,
-  query: string,
-  { startMs, endMs, stepMs }: QueryTimes,
+  { query, times, wanted }: { query: string; times: QueryTimes; wanted: Wanted },
   { net, clock, signal }: Pick<Runtime, 'net' | 'clock' | 'signal'>,
 ): Promise<Answer> {
+  const { startMs, endMs, stepMs } = times;
   using client = new HttpClient({ net, clock, userAgent: 'hindsight-tools' });
   const params =
     stepMs === undefined
       ? { query, time: seconds(endMs) }
       : { query, start: seconds(startMs), end: seconds(endMs), step: seconds(stepMs) };
-  const target = endpoint(url, stepMs === undefined ? 'query' : 'query_range');
+  const name = stepMs === undefined ? 'query' : 'query_range';
+  const target = endpoint(url, wanted === 'explain' ? `${name}_explain` : name);
+  const body = new URLSearchParams(params);
+  if (wanted === 'analyze') body.set('analyze', 'true');
   const response = await client.send(
     {
       url: target,
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams(params).toString(),
+      body: body.toString(),
     },
     signal,
   );
-  const body = (await readAll(response, MAX_ANSWER_BYTES)).toString();
-  const answer = parseAnswer(body, `${target.href}: ${response.statusText}`);
+  const text = (await readAll(response, MAX_ANSWER_BYTES)).toString();
+  const answer = parseAnswer(text, `${target.href}: ${response.statusText}`);
   if (answer.error !== undefined) throw new BadInputError(answer.error);
   const { data, warnings = [], infos = [] } = answer;
   return { data: data!, warnings, infos };
