@@ -48,7 +48,7 @@ export async function checkIndex(
   signal: AbortSignal,
 ): Promise<string[]> {
   return orDamage(async () => {
-    const index = await openIndex(bucket, meta.ulid, signal);
+    const index = await openBlockIndex(bucket, meta.ulid, signal);
     const issues = healthIssues(await indexHealth(index, meta, signal));
     return issues.map(({ message }) => message);
   });
@@ -65,7 +65,7 @@ export async function checkBytes(
   signal: AbortSignal,
 ): Promise<string[]> {
   return orDamage(async () => {
-    const index = await openIndex(bucket, meta.ulid, signal);
+    const index = await openBlockIndex(bucket, meta.ulid, signal);
     for (const name of index.labelNames()) {
       for (const value of index.labelValues(name)) await index.postings(name, value, signal);
     }
@@ -91,8 +91,29 @@ async function orDamage(check: () => Promise<string[]>): Promise<string[]> {
   }
 }
 
-async function openIndex(bucket: Bucket, id: string, signal: AbortSignal): Promise<IndexReader> {
+/**
+ * The index of a block, read by range.
+ * @throws NotFoundError if it is missing, CorruptionError if it is damaged.
+ */
+export async function openBlockIndex(
+  bucket: Bucket,
+  id: string,
+  signal: AbortSignal,
+): Promise<IndexReader> {
   return IndexReader.open(await objectReader(bucket, `${id}/${INDEX_FILENAME}`, signal), signal);
+}
+
+/** How long the block's segment files are, in their order. */
+export async function segmentSizes(
+  bucket: Bucket,
+  id: string,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const stored = [...(await storedFiles(bucket, id, signal))];
+  return stored
+    .filter(([relPath]) => relPath.startsWith(`${CHUNKS_DIRNAME}/`))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, sizeBytes]) => sizeBytes);
 }
 
 /** @throws NotFoundError if there is no such object. */

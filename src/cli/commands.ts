@@ -1,7 +1,9 @@
 import type { Command } from './command.ts';
 import { allCommand } from './commands/all.ts';
+import { bucketAnalyzeCommand } from './commands/bucket/analyze.ts';
 import { bucketInspectCommand } from './commands/bucket/inspect.ts';
 import { bucketLsCommand } from './commands/bucket/ls.ts';
+import { bucketMarkCommand } from './commands/bucket/mark.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
 import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
 import { bucketVerifyCommand } from './commands/bucket/verify.ts';
@@ -25,5 +27,7 @@ export const commands: readonly Command[] = [
   bucketReplicateCommand,
   bucketUploadBlocksCommand,
   bucketVerifyCommand,
+  bucketMarkCommand,
+  bucketAnalyzeCommand,
   demoCommand,
 ];

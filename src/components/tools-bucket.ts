@@ -12,3 +12,7 @@ export type { UploadBlocksConfig } from './tools/bucket-upload.ts';
 export { barProgress, plainProgress } from './tools/progress.ts';
 export { issueKinds, verifyBlocks } from './tools/bucket-verify.ts';
 export type { VerifyConfig } from './tools/bucket-verify.ts';
+export { markBlocks, markKinds } from './tools/bucket-mark.ts';
+export type { MarkConfig } from './tools/bucket-mark.ts';
+export { analyzeBlocks } from './tools/bucket-analyze.ts';
+export type { AnalyzeConfig } from './tools/bucket-analyze.ts';
