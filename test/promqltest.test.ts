@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { queryWorkers } from '#/components/query-workers.ts';
 import { openStoreSources } from '#/components/tools.ts';
 import { systemClock } from '#/lib/clock.ts';
 import { Engine } from '#/promql/engine.ts';
@@ -9,10 +10,18 @@ import type { EngineOptions } from '#/promql/engine.ts';
 import { runTestScript } from '#/promql/testlang.ts';
 import type { TestRunner } from '#/promql/testlang.ts';
 
-/** Where the engine finds the samples of a script. */
-const sources: Readonly<Record<string, Pick<TestRunner, 'openSource'>>> = {
-  'in memory': {},
-  'over three stores': { openSource: (loaded) => openStoreSources(loaded, 3, systemClock) },
+const runner = queryWorkers(2);
+after(() => runner[Symbol.asyncDispose]());
+const engine = (options: EngineOptions) => new Engine(options);
+const shardingEngine = (options: EngineOptions) =>
+  new Engine({ ...options, shards: { runner, minWork: 0, batchBytes: 1000 } });
+const openSource: TestRunner['openSource'] = (loaded) => openStoreSources(loaded, 3, systemClock);
+
+/** Where the engine finds the samples of a script, and who evaluates it. */
+const sources: Readonly<Record<string, TestRunner>> = {
+  'in memory': { engine },
+  'over three stores': { engine, openSource },
+  'over three stores, on two workers': { engine: shardingEngine, openSource },
 };
 
 const ownScripts = join(import.meta.dirname, 'promqltest');
@@ -22,8 +31,7 @@ for (const [where, source] of Object.entries(sources)) {
     for (const file of readdirSync(ownScripts).sort()) {
       test(file, async () => {
         const script = readFileSync(join(ownScripts, file), 'utf8');
-        const engine = (options: EngineOptions) => new Engine(options);
-        const { failures } = await runTestScript(script, file, { engine, ...source });
+        const { failures } = await runTestScript(script, file, source);
         assert.deepEqual(failures, []);
       });
     }
@@ -49,7 +57,6 @@ for (const [where, source] of Object.entries(sources)) {
       test(file, async (t) => {
         const script = readFileSync(join(folder, file), 'utf8');
         const result = await runTestScript(script, file, {
-          engine: (options) => new Engine(options),
           log: (line) => process.env['SHOW_FAILURES'] && t.diagnostic(line),
           ...source,
         });

@@ -146,6 +146,10 @@ export const flag = {
     };
   },
 
+  optionalInteger({ help, hidden = false }: Common): Flag<number | undefined> {
+    return { ...single('NUMBER', parseInteger, { help, hidden, default: '0' }), ...unset };
+  },
+
   optionalDuration({ help, hidden = false }: Common): Flag<number | undefined> {
     const options = { help, hidden, default: '0s' };
     const print = (value: number | undefined) => formatDuration(value ?? 0);

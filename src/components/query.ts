@@ -27,6 +27,8 @@ import { together } from '#/lib/together.ts';
 import type { Labels } from '#/model/labels.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
 import type { EngineFeatures } from '#/promql/engine.ts';
+import { DEFAULT_MIN_WORK } from '#/promql/shards.ts';
+import type { Shards } from '#/promql/shards.ts';
 import { ApiProxy } from '#/query/api-proxy.ts';
 import type { ClientSettings, ClientTls, EndpointConfig } from '#/query/endpoint-config.ts';
 import { EndpointSet } from '#/query/endpoints.ts';
@@ -45,6 +47,7 @@ import {
 import { ProxyStore } from '#/storeapi/proxy-store.ts';
 import type { TsdbSelector } from '#/storeapi/proxy-store.ts';
 import { infoService, storeService } from '#/storeapi/service.ts';
+import { openShards } from './query-workers.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface QueryConfig {
@@ -76,6 +79,8 @@ export interface QueryConfig {
     /** Queries that take this long are logged; 0 for none. */
     readonly slowQueryMs: number;
     readonly maxSeries: number;
+    /** Threads that evaluate large queries. */
+    readonly workers: number;
     readonly lookbackMs: number;
     /** A sample of a coarse resolution counts for as long as the resolution. */
     readonly dynamicLookback: boolean;
@@ -100,6 +105,7 @@ export async function runQuery(config: QueryConfig, runtime: Runtime): Promise<v
   await using open = new AsyncDisposableStack();
   // Closed behind the servers: queries of the grace period still need them.
   const endpoints = open.use(endpointSet(config, runtime));
+  const shards = openShards(open, { workers: config.query.workers, minWork: DEFAULT_MIN_WORK });
   const store = new ProxyStore({
     ...runtime,
     endpoints: () => endpoints.stores(),
@@ -110,7 +116,7 @@ export async function runQuery(config: QueryConfig, runtime: Runtime): Promise<v
       : { tsdbSelector: config.endpoints.tsdbSelector }),
   });
   const proxy = new ApiProxy(endpoints, config.selectorLabels);
-  const api = queryApi(config, store, runtime);
+  const api = queryApi(config, { store, shards }, runtime);
   const gated = { running: () => api.gate.running, waiting: () => api.gate.waiting };
   metrics.gaugeFrom(
     { name: 'thanos_query_concurrent_gate_queries_in_flight', help: 'Queries that run.' },
@@ -199,13 +205,18 @@ function engineFeatures({ query }: QueryConfig): EngineFeatures {
   return { ...stableEngineFeatures, ...query.features };
 }
 
-function queryApi(config: QueryConfig, store: ProxyStore, { clock, log }: Runtime): QueryApi {
+function queryApi(
+  config: QueryConfig,
+  { store, shards }: { readonly store: ProxyStore; readonly shards: Shards | undefined },
+  { clock, log }: Runtime,
+): QueryApi {
   const { query, tenancy } = config;
   const engine = new Engine({
     lookbackMs: query.lookbackMs,
     maxSamples: query.maxSamples,
     defaultStepMs: () => query.evaluationIntervalMs,
     features: engineFeatures(config),
+    shards,
   });
   return {
     engine,

@@ -34,7 +34,10 @@ describe('promqltest', () => {
     await terminal.writeFile('/scripts/b.test', passing);
     await terminal.writeFile('/scripts/README', 'not a script');
     assert.equal(
-      await runPromqltest({ paths: ['/scripts'], storeSources: 0 }, terminal.environment()),
+      await runPromqltest(
+        { paths: ['/scripts'], storeSources: 0, workers: 0 },
+        terminal.environment(),
+      ),
       0,
     );
     const each = '/scripts/a.test: 1 passed, 0 failed\n/scripts/b.test: 1 passed, 0 failed\n';
@@ -45,7 +48,10 @@ describe('promqltest', () => {
     const terminal = new Terminal();
     await terminal.writeFile('/a.test', `${passing}\neval instant at 1m sum(a)\n  {} 7\n`);
     assert.equal(
-      await runPromqltest({ paths: ['/a.test'], storeSources: 0 }, terminal.environment()),
+      await runPromqltest(
+        { paths: ['/a.test'], storeSources: 0, workers: 0 },
+        terminal.environment(),
+      ),
       1,
     );
     assert.match(terminal.text, /^\/a\.test:7: sum\(a\)\n .*7.*2/);
@@ -55,16 +61,29 @@ describe('promqltest', () => {
   test('reads through as many stores as it is told to', async () => {
     const terminal = new Terminal();
     await terminal.writeFile('/a.test', passing);
-    const config = { paths: ['/a.test'], storeSources: 2 };
+    const config = { paths: ['/a.test'], storeSources: 2, workers: 0 };
     assert.equal(await runPromqltest(config, terminal.environment()), 0);
     assert.ok(terminal.text.endsWith('1 passed, 0 failed\n'), terminal.text);
+  });
+
+  test('evaluates on worker threads', async () => {
+    const terminal = new Terminal();
+    await terminal.writeFile(
+      '/a.test',
+      `${passing}\neval instant at 2m sum(rate(a[2m]))\n  {} 0.016666666666666666\n`,
+    );
+    const config = { paths: ['/a.test'], storeSources: 0, workers: 1 };
+    assert.equal(await runPromqltest(config, terminal.environment()), 0, terminal.text);
   });
 
   test('a script that is none is a failure with its place', async () => {
     const terminal = new Terminal();
     await terminal.writeFile('/a.test', 'frobnicate\n');
     assert.equal(
-      await runPromqltest({ paths: ['/a.test'], storeSources: 0 }, terminal.environment()),
+      await runPromqltest(
+        { paths: ['/a.test'], storeSources: 0, workers: 0 },
+        terminal.environment(),
+      ),
       1,
     );
     assert.ok(terminal.text.startsWith('/a.test:1: '), terminal.text);
@@ -72,7 +91,10 @@ describe('promqltest', () => {
 
   test('refuses a file that is not there', async () => {
     await assert.rejects(
-      runPromqltest({ paths: ['/none.test'], storeSources: 0 }, new Terminal().environment()),
+      runPromqltest(
+        { paths: ['/none.test'], storeSources: 0, workers: 0 },
+        new Terminal().environment(),
+      ),
       new BadInputError('promqltest: no file /none.test'),
     );
   });
@@ -104,6 +126,7 @@ describe('promql', () => {
         wanted,
         output,
         lookbackMs: 60_000,
+        workers: 0,
         features: stableEngineFeatures,
       },
       terminal.environment(),
@@ -174,6 +197,7 @@ describe('promql', () => {
           wanted: 'answer',
           output: 'table',
           lookbackMs: 0,
+          workers: 0,
         },
         new Terminal().environment(),
       ),

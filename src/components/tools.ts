@@ -2,9 +2,11 @@ import { unlimitedBudget } from '#/lib/memory-budget.ts';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
 import { Engine } from '#/promql/engine.ts';
 import type { EngineFeatures } from '#/promql/engine.ts';
+import { DEFAULT_MIN_WORK } from '#/promql/shards.ts';
 import { runTestScript } from '#/promql/testlang.ts';
 import { BlockQueryable } from '#/tsdb/block-queryable.ts';
 import { Block } from '#/tsdb/block.ts';
+import { openShards } from './query-workers.ts';
 import type { Runtime } from './runtime.ts';
 import { answerOf, explanationOf } from './tools/answer.ts';
 import type { Answer } from './tools/answer.ts';
@@ -29,6 +31,8 @@ export interface PromqltestConfig {
   readonly paths: readonly string[];
   /** Over how many StoreAPI services the samples are spread; 0 to read them in memory. */
   readonly storeSources: number;
+  /** Threads that evaluate whatever can be shared out; such series are read from a service at least. */
+  readonly workers: number;
 }
 
 /**
@@ -37,22 +41,26 @@ export interface PromqltestConfig {
  * @throws BadInputError if there is no such file, or none at all.
  */
 export async function runPromqltest(
-  { paths, storeSources }: PromqltestConfig,
+  { paths, storeSources, workers }: PromqltestConfig,
   { clock, disk, write }: ToolEnvironment,
 ): Promise<number> {
   const files = (await Promise.all(paths.map((path) => scriptsAt(disk, path)))).flat();
   if (files.length === 0) throw new BadInputError('promqltest: expected FILE…, got none');
+  await using open = new AsyncDisposableStack();
+  // Small tasks, so that the few series of a script make several.
+  const shards = openShards(open, { workers, minWork: 0, batchBytes: 1000 });
+  const services = Math.max(storeSources, Math.min(workers, 1));
   let passed = 0;
   let failed = 0;
   for (const file of files) {
     const script = Buffer.from(await disk.read(file)).toString();
     try {
       const result = await runTestScript(script, file, {
-        engine: (options) => new Engine(options),
+        engine: (options) => new Engine({ ...options, shards }),
         log: (line) => write(`${line}\n`),
-        ...(storeSources === 0
+        ...(services === 0
           ? {}
-          : { openSource: (loaded) => openStoreSources(loaded, storeSources, clock) }),
+          : { openSource: (loaded) => openStoreSources(loaded, services, clock) }),
       });
       write(`${file}: ${result.passed} passed, ${result.failed} failed\n`);
       passed += result.passed;
@@ -85,6 +93,8 @@ export interface PromqlConfig {
   readonly output: OutputFormat;
   readonly lookbackMs: number;
   readonly features: EngineFeatures;
+  /** Threads that evaluate large queries over a directory. */
+  readonly workers: number;
 }
 
 /**
@@ -112,11 +122,18 @@ function print(answer: Answer, wanted: Wanted, output: OutputFormat): string {
 
 async function askBlocks(
   directory: string,
-  { query: text, times, lookbackMs, features, wanted }: PromqlConfig,
+  { query: text, times, lookbackMs, features, workers, wanted }: PromqlConfig,
   { disk, signal }: ToolEnvironment,
 ): Promise<Answer> {
   const blocks = new BlockQueryable(await openBlocks(disk, directory, signal));
-  const engine = new Engine({ lookbackMs, maxSamples: 0, defaultStepMs: () => 60_000, features });
+  await using open = new AsyncDisposableStack();
+  const engine = new Engine({
+    lookbackMs,
+    maxSamples: 0,
+    defaultStepMs: () => 60_000,
+    features,
+    shards: openShards(open, { workers, minWork: DEFAULT_MIN_WORK }),
+  });
   const context = { signal, budget: unlimitedBudget() };
   const { startMs, endMs, stepMs } = times;
   const common = { text, analyze: wanted === 'analyze' };

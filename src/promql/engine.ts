@@ -48,7 +48,7 @@ export interface EngineOptions {
   /** What improves a plan before it is evaluated. Default: all there is; results are the same without. */
   readonly passes?: readonly PlannerPass[];
   /** Who else evaluates series. Default: nobody; results are the same without. */
-  readonly shards?: Shards;
+  readonly shards?: Shards | undefined;
   /** The clock of analyses: it never goes back and is finer than a millisecond. Default: the process's. */
   readonly elapsedMs?: () => number;
 }

@@ -1,17 +1,27 @@
+import type { ByteWriter } from '#/lib/byte-writer.ts';
+import { CorruptionError } from '#/lib/errors.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import type {
   LabelsRequest,
   NamesResult,
+  PortableSeries,
   Queryable,
   QueryContext,
   SelectRequest,
   Series,
+  SeriesOpener,
+  SeriesReading,
   SeriesSet,
 } from '#/storage/queryable.ts';
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { Block, BlockSeries } from './block.ts';
+import {
+  readSourceChunks,
+  sourceChunksSize,
+  writeSourceChunks,
+} from './block/source-chunk-bytes.ts';
 import type { TimedChunk } from './chunk.ts';
 import { mergeChunks } from './merge-chunks.ts';
 import type { SourceChunk } from './merge-chunks.ts';
@@ -96,8 +106,16 @@ export class BlockQueryable implements Queryable {
   }
 }
 
-class ChunkSeries implements Series {
+/** All there is to know is in the bytes. */
+const blockReading: SeriesReading = { kind: 'block' };
+
+/** Opens the series of a `BlockQueryable` where they were sent. */
+export const openBlockSeries: SeriesOpener = () => (labels, bytes) =>
+  new ChunkSeries(labels, readSourceChunks(bytes));
+
+class ChunkSeries implements Series, PortableSeries {
   readonly labels: Labels;
+  readonly reading = blockReading;
   readonly #sources: readonly SourceChunk[];
 
   constructor(labels: Labels, sources: readonly SourceChunk[]) {
@@ -107,6 +125,23 @@ class ChunkSeries implements Series {
 
   read(mint: number, maxt: number, into: SampleBuffer): void {
     mergeChunks(this.#sources, { mint, maxt }, into);
+  }
+
+  get portable(): PortableSeries {
+    return this;
+  }
+
+  get sizeBytes(): number {
+    return sourceChunksSize(this.#sources);
+  }
+
+  write(into: ByteWriter): void {
+    writeSourceChunks(this.#sources, into);
+  }
+
+  /** Damage is thrown, never left out. */
+  onDamage(message: string): never {
+    throw new CorruptionError(message);
   }
 }
 

@@ -16,7 +16,7 @@ import type { QueryableOptions } from '#/query/querier.ts';
 import type { Queryable } from '#/storage/queryable.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { Store, StoreSeries } from '#/storeapi/store.ts';
-import { BlockQueryable } from '#/tsdb/block-queryable.ts';
+import { BlockQueryable, openBlockSeries } from '#/tsdb/block-queryable.ts';
 import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
 import { memoryStore, queryableOver } from '../support/memory-store.ts';
 import { engineOptions } from './answers.ts';
@@ -31,7 +31,8 @@ const QUERIES = 150;
 const here: ShardRunner = {
   size: 2,
   async run(task) {
-    const answer = await evaluateShard(structuredClone(task), openSeries);
+    const opener = task.reading.kind === 'block' ? openBlockSeries : openSeries;
+    const answer = await evaluateShard(structuredClone(task), opener);
     for (let turns = task.labels.length % 3; turns > 0; turns--) await Promise.resolve();
     return structuredClone(answer);
   },
@@ -39,39 +40,44 @@ const here: ShardRunner = {
 
 /** Where series are evaluated must not change an answer: not a digit, annotation, count or error. */
 describe('random queries are answered alike', () => {
+  let blocks: BlockQueryable;
   let store: Store;
   const one = queryWorkers(1);
   const two = queryWorkers(2);
 
   before(async () => {
-    store = await replicatedStore();
+    blocks = new BlockQueryable(await writeBlocks(new MemoryDisk(), '/data'));
+    store = await replicatedStore(blocks);
   });
   after(async () => {
     await one[Symbol.asyncDispose]();
     await two[Symbol.asyncDispose]();
   });
 
-  const sources: [string, Partial<QueryableOptions>][] = [
-    ['sticky', { algorithm: 'sticky' }],
-    ['penalty', { algorithm: 'penalty' }],
-    ['chain', { algorithm: 'chain' }],
-    ['no deduplication', { dedup: false }],
+  const replicas = (options: Partial<QueryableOptions>) => (completeness: Completeness) =>
+    queryableOver([store], { ...options, completeness });
+  const sources: [string, (completeness: Completeness) => Queryable][] = [
+    ['replicas under sticky', replicas({ algorithm: 'sticky' })],
+    ['replicas under penalty', replicas({ algorithm: 'penalty' })],
+    ['replicas under chain', replicas({ algorithm: 'chain' })],
+    ['replicas as they are', replicas({ dedup: false })],
+    ['blocks', () => blocks],
   ];
   const ways: [string, Shards][] = [
     ['a series a task', { runner: here, minWork: 0, batchBytes: 1 }],
     ['one worker', { runner: one, minWork: 0, batchBytes: 10_000 }],
     ['two workers', { runner: two, minWork: 0, batchBytes: 10_000 }],
   ];
-  for (const [number, [source, options]] of sources.entries()) {
-    test(`without workers and with them, under ${source}`, async () => {
+  for (const [number, [source, openSource]] of sources.entries()) {
+    test(`without workers and with them, over ${source}`, async () => {
       for (let i = 0; i < QUERIES; i++) {
         const seed = 1_000_000 * (number + 1) + i;
         const random = seededRandom(seed);
         const times = randomTimes(random);
         const text = textOf(randomQuery(random));
-        const want = await answer(store, options, { text, times });
+        const want = await answer(openSource, { text, times });
         for (const [way, shards] of ways) {
-          const got = await answer(store, options, { text, times }, shards);
+          const got = await answer(openSource, { text, times }, shards);
           assertSame(got, want, `seed ${seed}, ${way}: ${text}`);
         }
       }
@@ -89,13 +95,12 @@ function assertSame(got: string, want: string, what: string): void {
 
 /** The whole evaluation as text, but for the bytes it took, which do depend on who works. */
 async function answer(
-  store: Store,
-  options: Partial<QueryableOptions>,
+  openSource: (completeness: Completeness) => Queryable,
   { text, times }: { readonly text: string; readonly times: QueryTimes },
   shards?: Shards,
 ): Promise<string> {
   const completeness = new Completeness();
-  const queryable = queryableOver([store], { ...options, completeness });
+  const queryable = openSource(completeness);
   const engine = new Engine({ ...engineOptions, ...(shards === undefined ? {} : { shards }) });
   const context = { signal: new AbortController().signal, budget: unlimitedBudget() };
   try {
@@ -121,8 +126,7 @@ function evaluate(
 }
 
 /** The data of the random queries as two replicas, each with gaps, and chunks that are damaged. */
-async function replicatedStore(): Promise<Store> {
-  const blocks = new BlockQueryable(await writeBlocks(new MemoryDisk(), '/data'));
+async function replicatedStore(blocks: BlockQueryable): Promise<Store> {
   const context = { signal: new AbortController().signal, budget: unlimitedBudget() };
   const matchers = [newMatcher('=~', '__name__', '.+')];
   const hints = { stepMs: 0, rangeMs: 0, func: '', limit: 0 };

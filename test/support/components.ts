@@ -183,6 +183,7 @@ export async function startQuery(
           maxSteps: 11_000,
           slowQueryMs: 0,
           maxSeries: 0,
+          workers: 0,
           lookbackMs: 300_000,
           dynamicLookback: true,
           defaultStepMs: 1000,

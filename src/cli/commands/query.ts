@@ -1,4 +1,4 @@
-import { freemem } from 'node:os';
+import { availableParallelism, freemem } from 'node:os';
 import { runQuery } from '#/components/query.ts';
 import type { QueryConfig } from '#/components/query.ts';
 import { DedupAlgorithms, DEFAULT_DEDUP_ALGORITHM } from '#/dedup/dedup.ts';
@@ -15,7 +15,7 @@ import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { version } from '../version.ts';
 import { parseLabelFlags } from './label-flags.ts';
-import { grpcOf, httpOf, selectorOf } from './shared.ts';
+import { grpcOf, httpOf, selectorOf, workersOf } from './shared.ts';
 
 export const queryFlags = {
   ...globalFlags,
@@ -68,6 +68,9 @@ export const queryFlags = {
   'query.max-concurrent-select': flag.integer({
     help: 'Selects of one query that run at once.',
     default: '4',
+  }),
+  'query.workers': flag.optionalInteger({
+    help: 'Threads that evaluate large queries; 0 for none. Default: one less than there are processors.',
   }),
   'query.max-samples': flag.integer({
     help: 'Samples that one query may hold at once; 0 for no limit.',
@@ -251,6 +254,7 @@ export function queryConfig(
       maxSteps: values['query.max-steps'],
       slowQueryMs: values['query.log-queries-longer-than'],
       maxSeries: values['query.max-series'],
+      workers: workersOf('--query.workers', values['query.workers'] ?? availableParallelism() - 1),
       lookbackMs: values['query.lookback-delta'] || DEFAULT_LOOKBACK_MS,
       dynamicLookback: values['query.dynamic-lookback-delta'],
       defaultStepMs: values['query.default-step'],

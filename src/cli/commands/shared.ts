@@ -80,3 +80,9 @@ export function selectorOf(values: SelectorValues): Relabeling | undefined {
   const { source: name, text } = readConfig(source);
   return compileRelabeling(parseRelabelRules(name, text, selectorActions));
 }
+
+/** @throws BadInputError naming the flag. */
+export function workersOf(name: string, count: number): number {
+  if (count < 0) throw new BadInputError(`${name}: must not be negative, got ${count}`);
+  return count;
+}

@@ -10,6 +10,7 @@ import { stableEngineFeatures } from '#/promql/engine.ts';
 import { command } from '../command.ts';
 import { flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
+import { workersOf } from './shared.ts';
 
 const flags = {
   'tsdb.path': flag.text({
@@ -50,6 +51,10 @@ const flags = {
     help: 'promqltest: spread the samples over so many StoreAPI services; 0 reads them in memory.',
     default: '0',
   }),
+  workers: flag.integer({
+    help: 'Threads that evaluate large queries (promqltest: all) over --tsdb.path or, in promqltest, StoreAPI services.',
+    default: '0',
+  }),
 };
 
 type Values = FlagValues<typeof flags>;
@@ -88,6 +93,7 @@ export const toolsCommand = command(
           {
             paths: args.map((path) => resolve(path)),
             storeSources: storeSourcesOf(values),
+            workers: workersOf('--workers', values.workers),
           },
           environment,
         );
@@ -115,6 +121,7 @@ function promqlConfig(values: Values, args: readonly string[]): PromqlConfig {
     output: values.output,
     lookbackMs: values['query.lookback-delta'],
     features,
+    workers: workersOf('--workers', values.workers),
   };
 }
 
