@@ -50,10 +50,11 @@ test('what the function in the thread throws rejects that request alone', async 
 
 test('a thread that dies fails what it had, and another answers the rest', async () => {
   await using pool = newPool(1);
+  const other = new AbortController().signal;
   const lost = [{ kind: 'die' }, { kind: 'square', of: 2 }] as const;
   const [dying, behind, later] = await Promise.allSettled([
     ...lost.map((request) => pool.run(request, never)),
-    pool.run({ kind: 'square', of: 5 }, never),
+    pool.run({ kind: 'square', of: 5 }, other),
   ]);
   assert.match(
     String(dying?.status === 'rejected' && dying.reason),
@@ -61,6 +62,17 @@ test('a thread that dies fails what it had, and another answers the rest', async
   );
   assert.equal(behind?.status, 'rejected');
   assert.deepEqual(later, { status: 'fulfilled', value: 25 });
+});
+
+test('what waits under the signal of a request that killed its thread fails with it', async () => {
+  await using pool = newPool(1);
+  const requests = Array.from({ length: 6 }, () => pool.run({ kind: 'die' }, never));
+  const outcomes = await Promise.allSettled(requests);
+  assert.ok(outcomes.every(({ status }) => status === 'rejected'));
+  const thrown = new Set(
+    outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason),
+  );
+  assert.equal(thrown.size, 1, 'one death was the end of all');
 });
 
 test('an aborted request is dropped while it waits in line', async () => {

@@ -7,7 +7,8 @@ const DEPTH = 2;
 /**
  * Answers requests on threads, first come, first served. Threads start when there is work for them
  * and wait for more; waiting threads do not keep the process alive. One that dies takes along what
- * it was given, and another takes its place.
+ * it was given, with all that waits under the same signals, since that might kill the next, too;
+ * another thread takes its place.
  */
 export class WorkerPool<Request, Answer> implements AsyncDisposable {
   readonly size: number;
@@ -38,7 +39,7 @@ export class WorkerPool<Request, Answer> implements AsyncDisposable {
         reject(signal.reason as Error);
       };
       const settle = () => signal.removeEventListener('abort', drop);
-      const task: Task<Request, Answer> = { request, resolve, reject, settle };
+      const task: Task<Request, Answer> = { request, signal, resolve, reject, settle };
       signal.addEventListener('abort', drop, { once: true });
       this.#queue.push(task);
       this.#handOut();
@@ -72,8 +73,12 @@ export class WorkerPool<Request, Answer> implements AsyncDisposable {
   #start(): Thread<Request, Answer> {
     const thread = new Thread<Request, Answer>(this.#entry, {
       onAnswer: () => this.#handOut(),
-      onExit: () => {
+      onExit: (given, thrown) => {
         this.#threads.splice(this.#threads.indexOf(thread), 1);
+        const signals = new Set(given.map(({ signal }) => signal));
+        const waiting = this.#queue.filter(({ signal }) => signals.has(signal));
+        for (const task of waiting) this.#queue.splice(this.#queue.indexOf(task), 1);
+        for (const task of [...given, ...waiting]) fail(task, thrown);
         if (!this.#isClosed) this.#handOut();
       },
     });
@@ -106,6 +111,7 @@ type Reply<Answer> = { readonly answer: Answer } | { readonly failure: string };
 
 interface Task<Request, Answer> {
   readonly request: Request;
+  readonly signal: AbortSignal;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (thrown: Error) => void;
   /** To be called before either. */
@@ -123,7 +129,14 @@ class Thread<Request, Answer> {
   readonly #tasks: Task<Request, Answer>[] = [];
   readonly #onAnswer: () => void;
 
-  constructor(entry: URL, on: { readonly onAnswer: () => void; readonly onExit: () => void }) {
+  constructor(
+    entry: URL,
+    on: {
+      readonly onAnswer: () => void;
+      /** Told what the thread has not answered, and why. */
+      readonly onExit: (given: readonly Task<Request, Answer>[], thrown: Error) => void;
+    },
+  ) {
     this.#onAnswer = on.onAnswer;
     // What the process was started with need not make sense for another module.
     this.#worker = new Worker(entry, { execArgv: [] });
@@ -133,10 +146,7 @@ class Thread<Request, Answer> {
     this.#worker.on('exit', (code) => {
       const why = reason === undefined ? `exit code ${code}` : messageOf(reason);
       const text = `a worker thread died in the middle of its work (${why}); ask again`;
-      for (const task of this.#tasks.splice(0)) {
-        fail(task, new UnavailableError(text, { cause: reason }));
-      }
-      on.onExit();
+      on.onExit(this.#tasks.splice(0), new UnavailableError(text, { cause: reason }));
     });
     this.#worker.unref();
   }
