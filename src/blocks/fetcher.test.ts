@@ -8,6 +8,8 @@ import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
 import { printBlockMeta } from '#/tsdb/block-meta.ts';
 import { BlockFetcher } from './fetcher.ts';
+import { MarkFilter } from './filters.ts';
+import { markBlock } from './markers.ts';
 import { timePartition } from './filters.ts';
 import { encode, idAt, never, sampleMeta, thanosSection } from './testing/sample-block.ts';
 
@@ -183,6 +185,19 @@ for (const listing of ['concurrent', 'recursive'] as const) {
     });
   });
 }
+
+test('after a recursive listing marks are read only where there are any', async () => {
+  const { bucket, start, put, requests, clock, log } = setUp('recursive');
+  for (const id of [A, B, C]) await put(id);
+  await markBlock(bucket, B, { kind: 'deletion', clock });
+  const filter = MarkFilter.deletion({ bucket, concurrency: 2, log, delayMs: -1, clock });
+  const viewer = start().view([filter]);
+  await viewer.fetch(never);
+  const seen = await requests(async () => {
+    assert.deepEqual([...(await viewer.fetch(never)).metas.keys()], [A, C]);
+  });
+  assert.deepEqual(seen, ['bucket.list ', `bucket.read ${B}/deletion-mark.json`]);
+});
 
 test('the recursive listing sees that a meta.json was replaced', async () => {
   const { clock, start, put, metrics } = setUp('recursive');

@@ -21,6 +21,7 @@ import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { blockIdOf, metaName, readLocalMeta, writeLocalMeta } from './block-files.ts';
 import { FetchMetrics, SyncCounts } from './fetch-metrics.ts';
 import type { BlockFilter } from './filters.ts';
+import { isMarkName } from './markers.ts';
 
 export interface FetcherOptions {
   readonly bucket: Bucket;
@@ -47,6 +48,8 @@ export interface BlockView {
   readonly partial: ReadonlyMap<string, Error>;
   /** What could not be loaded. While there is any, blocks may be missing from `metas`. */
   readonly failures: readonly Error[];
+  /** Names of the marks of all blocks; absent where the listing does not go so deep. */
+  readonly marks?: ReadonlySet<string>;
 }
 
 interface Listed {
@@ -119,8 +122,9 @@ export class BlockFetcher {
         } else failures.push(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
       }
     };
-    if (this.#options.listing === 'recursive') await this.#listAll(partial, take, signal);
-    else await this.#listRoot(partial, take, signal);
+    const isRecursive = this.#options.listing === 'recursive';
+    const marks = isRecursive ? await this.#listAll(partial, take, signal) : undefined;
+    if (!isRecursive) await this.#listRoot(partial, take, signal);
     const unlisted = Array.from(this.#cached, ([id, { modifiedMs }]) => ({ id, modifiedMs }));
     await concurrently(LOOKUPS, unlisted, signal, async (known, inner) => {
       if (taken.has(known.id)) return;
@@ -140,7 +144,7 @@ export class BlockFetcher {
       this.#cached = found;
       await this.#dropCached((id) => !found.has(id));
     }
-    return { metas, partial, failures };
+    return { metas, partial, failures, ...(marks === undefined ? {} : { marks }) };
   }
 
   /** Listings have no checksum and may lag behind: a block that misses in one need not be gone. */
@@ -166,23 +170,27 @@ export class BlockFetcher {
     });
   }
 
+  /** Gives the names of all marks. */
   async #listAll(
     partial: Map<string, Error>,
     take: (listed: Listed, signal: AbortSignal) => Promise<void>,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<ReadonlySet<string>> {
     const listing = this.#options.bucket.list('', { recursive: true, signal });
     const seen = new Set<string>();
+    const marks = new Set<string>();
     const whole = new Set<string>();
     await concurrently(this.#options.concurrency, listing, signal, async (entry, inner) => {
       const id = blockIdOf(entry.name);
       if (id === undefined) return;
       seen.add(id);
+      if (isMarkName(entry.name)) marks.add(entry.name);
       if (!entry.name.endsWith(`/${META_FILENAME}`)) return;
       whole.add(id);
       await take({ id, modifiedMs: entry.modifiedMs }, inner);
     });
     for (const id of seen) if (!whole.has(id)) partial.set(id, withoutMeta(id));
+    return marks;
   }
 
   async #isCached(id: string): Promise<boolean> {
@@ -307,7 +315,9 @@ export class BlockViewer {
         else log.info('block is left out: it has no meta.json', { block });
       }
       counts.add('failed', view.failures.length);
-      for (const filter of this.#filters) await filter.apply(view.metas, counts, signal);
+      for (const filter of this.#filters) {
+        await filter.apply(view.metas, counts, signal, view.marks);
+      }
       counts.add('loaded', view.metas.size);
       failed = view.failures.length > 0;
       log.debug('block metadata synchronized', {

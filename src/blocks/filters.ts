@@ -12,16 +12,20 @@ import type { Metrics } from '#/telemetry/metrics.ts';
 import { ZERO_TIME } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { SyncCounts, SyncState } from './fetch-metrics.ts';
-import { readMark } from './markers.ts';
+import { markName, readMark } from './markers.ts';
 import type { Mark, MarkKind } from './markers.ts';
 
 /** Takes blocks out of a view, or changes what the view says of them. */
 export interface BlockFilter {
-  /** Changes `metas` in place and counts what it does. What it throws fails the synchronization. */
+  /**
+   * Changes `metas` in place and counts what it does. What it throws fails the synchronization.
+   * `listedMarks` are the names of all marks there are, where the listing showed them.
+   */
   apply(
     metas: Map<string, BlockMeta>,
     counts: SyncCounts,
     signal: AbortSignal,
+    listedMarks?: ReadonlySet<string>,
   ): Promise<void> | void;
 }
 
@@ -167,10 +171,14 @@ export class MarkFilter implements BlockFilter {
     metas: Map<string, BlockMeta>,
     counts: SyncCounts,
     signal: AbortSignal,
+    listedMarks?: ReadonlySet<string>,
   ): Promise<void> {
     const { bucket, concurrency, log } = this.#options;
     const marks = new Map<string, Mark>();
-    await concurrently(concurrency, [...metas.keys()], signal, async (id, inner) => {
+    const ids = [...metas.keys()].filter((id) => {
+      return listedMarks === undefined || listedMarks.has(markName(id, this.#kind));
+    });
+    await concurrently(concurrency, ids, signal, async (id, inner) => {
       try {
         const mark = await readMark(bucket, id, this.#kind, inner);
         if (mark !== undefined) marks.set(id, mark);

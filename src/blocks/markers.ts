@@ -38,6 +38,12 @@ export function markName(id: string, kind: MarkKind): string {
   return `${id}/${MARKS[kind].filename}`;
 }
 
+/** Whether an object, by its name, is a mark of any kind. */
+export function isMarkName(name: string): boolean {
+  const [, file, ...rest] = name.split('/');
+  return rest.length === 0 && Object.values(MARKS).some(({ filename }) => filename === file);
+}
+
 /**
  * The mark of a block; `undefined` if it has none.
  * @throws CorruptionError if the file is no JSON, as after an upload that broke off: it counts as

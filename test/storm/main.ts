@@ -6,7 +6,7 @@ import type { Provider } from './storm.ts';
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
 /**
- * `npm run storm -- --seconds 300 [--providers s3,gcs] [--seed N]`: queries for store gateways whose
+ * `npm run storm -- --seconds 300 [--providers s3,gcs] [--concurrency N] [--seed N]`: queries for store gateways whose
  * object storage answers late, wrongly, in part, with errors or not at all. Prints what became of
  * them, and ends with exit code 1 if an answer was wrong, a query hung or a process ended.
  */
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     providers: { type: 'string', default: ['filesystem', ...REMOTE_PROVIDERS].join(',') },
     seed: { type: 'string', default: '1' },
+    concurrency: { type: 'string', default: '2' },
     'phase-seconds': { type: 'string', default: '8' },
   },
 });
@@ -29,7 +30,7 @@ const reports = await runStorm({
   seconds: Number(values.seconds),
   phaseMs: Number(values['phase-seconds']) * 1000,
   seed: Number(values.seed),
-  concurrency: 2,
+  concurrency: Number(values.concurrency),
   roundMs: 5000,
 });
 for (const { provider, tally, crash, residentMb } of reports) {
