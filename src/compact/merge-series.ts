@@ -80,6 +80,13 @@ function areEqual(a: TimedChunk, b: TimedChunk): boolean {
   );
 }
 
+/**
+ * Thanos merges by penalty chunk by chunk, the merge of all before with the next, which costs the
+ * square of their number; beyond this one a block's chunks are put together first. The results
+ * differ in a sample here and there where a replica has a gap.
+ */
+const MAX_PIECES = 512;
+
 /** Appends what is left of chunks that overlap, each with one before it. */
 function appendRun(
   run: readonly PlacedChunk[],
@@ -101,7 +108,8 @@ function appendRun(
   }
   const samples = new SampleBuffer(run.length * SAMPLES_PER_CHUNK);
   // As upstream: the chunk that begins first comes last, which decides between equal timestamps.
-  const replicas = replicasOf(run, parts);
+  const inPieces = algorithm === 'penalty' && run.length <= MAX_PIECES;
+  const replicas = replicasOf(run, parts, inPieces);
   const inOrderOfMerging =
     algorithm === 'chain' ? [...replicas.slice(1), replicas[0]!] : [...replicas];
   mergeReplicas(algorithm, inOrderOfMerging, { isCounter: false }, samples);
@@ -138,15 +146,21 @@ function appendWithout(
   );
 }
 
-/** The samples of each block, in the order in which the blocks' first chunks begin. */
+/**
+ * The samples of each block, in the order in which the blocks' first chunks begin; or, in pieces, those
+ * of each chunk.
+ */
 function replicasOf(
   run: readonly PlacedChunk[],
   parts: readonly SeriesPart[],
+  inPieces: boolean,
 ): readonly SampleBuffer[] {
   const lanes: { readonly part: number; maxt: number; readonly samples: SampleBuffer }[] = [];
   for (const { chunk, part } of run) {
     // A damaged block may have chunks that overlap among themselves; they go side by side.
-    let lane = lanes.find((one) => one.part === part && one.maxt < chunk.mint);
+    let lane = inPieces
+      ? undefined
+      : lanes.find((one) => one.part === part && one.maxt < chunk.mint);
     if (lane === undefined) {
       lane = { part, maxt: chunk.maxt, samples: new SampleBuffer(4 * SAMPLES_PER_CHUNK) };
       lanes.push(lane);
