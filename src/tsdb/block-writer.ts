@@ -60,7 +60,7 @@ export class BlockWriter implements AsyncDisposable {
   readonly #segment = new ByteWriter(FLUSH_BYTES + 4096);
   #segments = 0;
   #segmentBytes = 0;
-  #stats: BlockStats = emptyStats;
+  readonly #stats: { -readonly [count in keyof BlockStats]: number } = { ...emptyStats };
   #finished = false;
 
   private constructor(identity: BlockIdentity, options: BlockWriterOptions, index: IndexWriter) {
@@ -99,7 +99,7 @@ export class BlockWriter implements AsyncDisposable {
       this.#count(chunk);
       if (this.#segment.length >= FLUSH_BYTES) await this.#flushSegment();
     }
-    this.#stats = { ...this.#stats, numSeries: this.#stats.numSeries + 1 };
+    this.#stats.numSeries++;
     await this.#index.addSeries(labels, metas);
   }
 
@@ -121,7 +121,7 @@ export class BlockWriter implements AsyncDisposable {
       ulid,
       minTime,
       maxTime,
-      stats: this.#options.stats?.(this.#stats) ?? this.#stats,
+      stats: this.#options.stats?.(this.#stats) ?? { ...this.#stats },
       compaction,
       version: 1,
       ...(thanos === undefined ? {} : { thanos: { ...thanos, segmentFiles } }),
@@ -172,15 +172,13 @@ export class BlockWriter implements AsyncDisposable {
   #count(chunk: TimedChunk): void {
     const samples = this.#options.sampleCount?.(chunk) ?? chunkSampleCount(chunk);
     const stats = this.#stats;
-    const isFloat = chunk.encoding === ChunkEncoding.Xor || chunk.encoding === ChunkEncoding.Xor2;
-    const isHistogram = isHistogramEncoding(chunk.encoding);
-    this.#stats = {
-      ...stats,
-      numSamples: stats.numSamples + samples,
-      numFloatSamples: stats.numFloatSamples + (isFloat ? samples : 0),
-      numHistogramSamples: stats.numHistogramSamples + (isHistogram ? samples : 0),
-      numChunks: stats.numChunks + 1,
-    };
+    stats.numSamples += samples;
+    stats.numChunks++;
+    if (chunk.encoding === ChunkEncoding.Xor || chunk.encoding === ChunkEncoding.Xor2) {
+      stats.numFloatSamples += samples;
+    } else if (isHistogramEncoding(chunk.encoding)) {
+      stats.numHistogramSamples += samples;
+    }
   }
 }
 

@@ -12,11 +12,11 @@ export interface SeriesChunks {
   readonly deleted: readonly Interval[];
 }
 
-/** Chunks of series that are read at once, about a megabyte of them; one series' are never parted. */
-const CHUNKS_AT_ONCE = 4096;
+/** Chunks of series that are read at once, a few hundred KB of them; one series' are never parted. */
+const CHUNKS_AT_ONCE = 1024;
 
 /**
- * All series of a block with their chunks, in label order, a megabyte or so at a time.
+ * All series of a block with their chunks, in label order, a few hundred KB at a time.
  * @throws CorruptionError if the index or a chunk is damaged.
  */
 export async function* streamSeries(

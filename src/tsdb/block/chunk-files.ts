@@ -38,9 +38,12 @@ export class ChunkFiles {
   /** The records at `refs`, in their order. Data are views into what was read. */
   async read(refs: readonly number[], signal?: AbortSignal): Promise<ChunkRecord[]> {
     const records: ChunkRecord[] = [];
-    const wanted = refs
-      .map((ref, order): Wanted => ({ ...placeOf(ref), order }))
-      .sort((a, b) => a.segment - b.segment || a.offset - b.offset);
+    const wanted = refs.map((ref, order): Wanted => {
+      const { segment, offset } = placeOf(ref);
+      return { segment, offset, order };
+    });
+    const isSorted = refs.every((ref, i) => i === 0 || ref >= refs[i - 1]!);
+    if (!isSorted) wanted.sort((a, b) => a.segment - b.segment || a.offset - b.offset);
     for (const run of runsOf(wanted)) await this.#readRun(run, records, signal);
     return records;
   }
