@@ -27,7 +27,7 @@ import { together } from '#/lib/together.ts';
 import type { Labels } from '#/model/labels.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
 import type { EngineFeatures } from '#/promql/engine.ts';
-import { DEFAULT_MIN_WORK } from '#/promql/shards.ts';
+import { worthSharding } from '#/promql/shards.ts';
 import type { Shards } from '#/promql/shards.ts';
 import { ApiProxy } from '#/query/api-proxy.ts';
 import type { ClientSettings, ClientTls, EndpointConfig } from '#/query/endpoint-config.ts';
@@ -105,7 +105,7 @@ export async function runQuery(config: QueryConfig, runtime: Runtime): Promise<v
   await using open = new AsyncDisposableStack();
   // Closed behind the servers: queries of the grace period still need them.
   const endpoints = open.use(endpointSet(config, runtime));
-  const shards = openShards(open, { workers: config.query.workers, minWork: DEFAULT_MIN_WORK });
+  const shards = openShards(open, { workers: config.query.workers, ...worthSharding });
   const store = new ProxyStore({
     ...runtime,
     endpoints: () => endpoints.stores(),

@@ -2,7 +2,7 @@ import { unlimitedBudget } from '#/lib/memory-budget.ts';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
 import { Engine } from '#/promql/engine.ts';
 import type { EngineFeatures } from '#/promql/engine.ts';
-import { DEFAULT_MIN_WORK } from '#/promql/shards.ts';
+import { worthSharding } from '#/promql/shards.ts';
 import { runTestScript } from '#/promql/testlang.ts';
 import { BlockQueryable } from '#/tsdb/block-queryable.ts';
 import { Block } from '#/tsdb/block.ts';
@@ -132,7 +132,7 @@ async function askBlocks(
     maxSamples: 0,
     defaultStepMs: () => 60_000,
     features,
-    shards: openShards(open, { workers, minWork: DEFAULT_MIN_WORK }),
+    shards: openShards(open, { workers, ...worthSharding }),
   });
   const context = { signal, budget: unlimitedBudget() };
   const { startMs, endMs, stepMs } = times;

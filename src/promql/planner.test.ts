@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseExpression } from './parser.ts';
-import { plainPlan, planQuery, printPlan } from './planner.ts';
+import { plainPlan, planQuery, printPlan, shardBySeries } from './planner.ts';
 
 const query = {
   startMs: 1_000_000,
@@ -73,4 +73,58 @@ test('conditions on labels of the join hold for both sides of `and`', () => {
 test('conditions are not pushed where a series left out could have been an error', () => {
   const text = 'a{x="1"} * on (x) b';
   assert.equal(planOf(text), printPlan(plainPlan(parseExpression(text), query)));
+});
+
+function shardedPlanOf(text: string): string {
+  return printPlan(shardBySeries(planQuery(parseExpression(text), query)));
+}
+
+test('what looks at each series by itself is marked up to the first aggregation or join', () => {
+  assert.equal(
+    shardedPlanOf('sum by (job) (abs(rate(m[5m])) * 2) / on () count(n)'),
+    `/
+  sum by (job)
+    series by series
+      *
+        abs
+          rate over {__name__="m"} [700001,1600000] for rate[5m]
+        number 2
+  count by ()
+    series by series
+      select {__name__="n"} [700001,1600000] for count by ()`,
+  );
+});
+
+test('scalars of such a part are plans of their own, and what is the same at every step stays out', () => {
+  assert.equal(
+    shardedPlanOf('clamp_max(m, scalar(sum(n))) + on () group_left () (o @ 500)'),
+    `+
+  series by series
+    clamp_max
+      select {__name__="m"} [700001,1600000] for clamp_max
+      scalar
+        sum by ()
+          series by series
+            select {__name__="n"} [700001,1600000] for sum by ()
+  once
+    series by series
+      select {__name__="o"} [200001,500000] @ 500000`,
+  );
+});
+
+test('a subquery is such a part if its expression is', () => {
+  assert.equal(
+    shardedPlanOf('max_over_time(rate(m[1m])[5m:1m]) > max_over_time(sum(m)[5m:1m])').replaceAll(
+      / in .*| \[.*/g,
+      '',
+    ),
+    `>
+  series by series
+    max_over_time over subquery[5m]
+      rate over {__name__="m"}
+  max_over_time over subquery[5m]
+    sum by ()
+      series by series
+        select {__name__="m"}`,
+  );
 });

@@ -46,9 +46,11 @@ export interface Shards {
   readonly runner: ShardRunner;
   /** Parts of a plan with less to do than this many samples or steps are evaluated where they are. */
   readonly minWork: number;
+  /** So are those with less than this a series, which sending it would cost. Default: 0. */
+  readonly minSeriesWork?: number;
   /** A task ends with the series that takes it over so many bytes, columns included. Default: 1 MiB. */
   readonly batchBytes?: number;
 }
 
-/** What pays: some 20 ms of work. */
-export const DEFAULT_MIN_WORK = 1_000_000;
+/** What pays: some 20 ms of work, and more of a series than the few samples of one instant. */
+export const worthSharding = { minWork: 1_000_000, minSeriesWork: 2000 } as const;

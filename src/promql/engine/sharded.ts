@@ -78,7 +78,8 @@ export class ShardedOperator implements Operator {
       sent.push({ labels, portable });
       work += portable.sizeBytes;
     }
-    return work < this.#shards.minWork ? undefined : sent;
+    const { minWork, minSeriesWork = 0 } = this.#shards;
+    return work < Math.max(minWork, minSeriesWork * stored.length) ? undefined : sent;
   }
 }
 
