@@ -63,6 +63,6 @@ class ReasonedBucket implements Bucket {
   }
 
   #reasoned<Options extends OperationOptions>(options?: Options): Options | OperationOptions {
-    return { reason: this.#reason, ...options };
+    return { ...options, reason: options?.reason ?? this.#reason };
   }
 }

@@ -81,7 +81,7 @@ export async function runStorm(options: StormOptions): Promise<StormReport[]> {
   for (const site of sites) site.start();
   const work = loads.flatMap((load, i) => [
     ...Array.from({ length: options.concurrency }, (_, n) => load.run(stop.signal, n)),
-    comeAndCome(sites[i]!, load, options.roundMs, stop.signal),
+    keepAdding(sites[i]!, load, options.roundMs, stop.signal),
   ]);
   await delay(options.seconds * 1000);
   for (const site of sites) site.end();
@@ -172,7 +172,7 @@ async function startQuerier(endpoints: readonly string[]) {
 }
 
 /** New blocks make the gateway look, find and build headers in the storm. */
-async function comeAndCome(
+async function keepAdding(
   { bucket, provider }: Site,
   load: Load,
   everyMs: number,

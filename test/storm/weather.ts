@@ -26,8 +26,6 @@ export class Weather {
   readonly #random;
   readonly #phaseMs: number;
   #startMs = Number.POSITIVE_INFINITY;
-  /** Harm done, by kind. */
-  readonly harm = new Map<Harm['kind'], number>();
 
   constructor(seed: number, phaseMs: number) {
     this.#random = seededRandom(seed);
@@ -46,9 +44,7 @@ export class Weather {
   next(nowMs: number): Harm | undefined {
     if (nowMs < this.#startMs) return undefined;
     const phase = Math.floor((nowMs - this.#startMs) / this.#phaseMs);
-    const harm = this.#harm(WEATHERS[phase % WEATHERS.length]!);
-    if (harm !== undefined) this.harm.set(harm.kind, (this.harm.get(harm.kind) ?? 0) + 1);
-    return harm;
+    return this.#harm(WEATHERS[phase % WEATHERS.length]!);
   }
 
   #harm(weather: WeatherName): Harm | undefined {
