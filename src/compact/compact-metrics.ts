@@ -21,6 +21,8 @@ export class CompactMetrics {
   readonly todoCompactions;
   readonly todoBlocks;
   readonly todoDownsamples;
+  readonly todoDeletions;
+  readonly heldBlocks;
   readonly quarantinedGroups;
   readonly backlogAgeSeconds;
   readonly neededDiskBytes;
@@ -99,6 +101,14 @@ export class CompactMetrics {
     this.todoCompactions = gauge('todo_compactions', 'number of compactions to be done');
     this.todoBlocks = gauge('todo_compaction_blocks', 'number of blocks planned to be compacted');
     this.todoDownsamples = gauge('todo_downsample_blocks', 'number of blocks to be downsampled');
+    this.todoDeletions = gauge(
+      'todo_deletion_blocks',
+      'number of blocks that have crossed their retention period',
+    );
+    this.heldBlocks = own(
+      'retention_held_blocks',
+      'Blocks that are kept past their retention, because coarser ones are still to be made of them.',
+    );
     this.quarantinedGroups = own(
       'quarantined_groups',
       'Groups of blocks that are left alone because of a fault; the log and the page name them.',

@@ -42,7 +42,7 @@ export function planDownsampling(
     for (const source of block.compaction.sources) sources?.add(source);
   }
   return blocks.flatMap((block) => {
-    const step = nextStep(block, ages);
+    const step = downsampleStep(resolutionOf(block), ages);
     if (step === undefined || noDownsample.has(block.ulid)) return [];
     const done = covered.get(step.toMs)!;
     const isMissing = block.compaction.sources.some((source) => !done.has(source));
@@ -51,11 +51,12 @@ export function planDownsampling(
   });
 }
 
-function nextStep(
-  block: BlockMeta,
+/** What is made of blocks of a resolution, and how long a time they must span; `undefined` for nothing. */
+export function downsampleStep(
+  resolutionMs: number,
   ages: DownsampleAges,
 ): { readonly toMs: number; readonly ageMs: number } | undefined {
-  switch (resolutionOf(block)) {
+  switch (resolutionMs) {
     case Resolution.Raw:
       return { toMs: Resolution.FiveMinutes, ageMs: ages.fiveMinutesMs };
     case Resolution.FiveMinutes:
@@ -65,6 +66,6 @@ function nextStep(
   }
 }
 
-function resolutionOf({ thanos }: BlockMeta): number {
+export function resolutionOf({ thanos }: BlockMeta): number {
   return thanos?.downsample.resolution ?? Resolution.Raw;
 }

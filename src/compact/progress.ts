@@ -18,21 +18,47 @@ export function groupBacklog(group: Group, rules: Omit<PlanInput, 'blocks'>): Ba
   let compactions = 0;
   let blocks = 0;
   let oldestMs: number | undefined;
-  let left: readonly BlockMeta[] = group.blocks;
-  while (left.length > 1) {
-    const plan = planCompaction({ ...rules, blocks: left });
-    if (plan.length === 0) break;
+  for (const { plan } of playThrough(group, rules)) {
     compactions++;
     blocks += plan.length;
     const end = plan.at(-1)!.maxTime;
     oldestMs = Math.min(oldestMs ?? end, end);
-    // A block that is written anew by itself has no tombstones left, and would be planned for ever.
-    if (plan.length === 1) break;
-    const planned = new Set(plan);
-    const merged = mergedMeta(plan);
-    left = [...left.filter((block) => !planned.has(block)), merged].sort(byMinTime);
   }
   return { compactions, blocks, oldestMs };
+}
+
+/** What each block of the group is going to be part of when all planned compactions are done. */
+export function finalBlocks(
+  group: Group,
+  rules: Omit<PlanInput, 'blocks'>,
+): ReadonlyMap<string, BlockMeta> {
+  const merges = new Map<BlockMeta, BlockMeta>();
+  for (const { plan, merged } of playThrough(group, rules)) {
+    for (const block of plan) merges.set(block, merged);
+  }
+  const endOf = (block: BlockMeta): BlockMeta => {
+    const merged = merges.get(block);
+    return merged === undefined ? block : endOf(merged);
+  };
+  return new Map(group.blocks.map((block) => [block.ulid, endOf(block)]));
+}
+
+/** The compactions of a group in their order, each with what it would make. */
+function* playThrough(
+  group: Group,
+  rules: Omit<PlanInput, 'blocks'>,
+): Generator<{ readonly plan: readonly BlockMeta[]; readonly merged: BlockMeta }> {
+  let left: readonly BlockMeta[] = group.blocks;
+  while (left.length > 1) {
+    const plan = planCompaction({ ...rules, blocks: left });
+    if (plan.length === 0) return;
+    const planned = new Set(plan);
+    const merged = mergedMeta(plan);
+    yield { plan, merged };
+    // A block that is written anew by itself has no tombstones left, and would be planned for ever.
+    if (plan.length === 1) return;
+    left = [...left.filter((block) => !planned.has(block)), merged].sort(byMinTime);
+  }
 }
 
 function mergedMeta(plan: readonly BlockMeta[]): BlockMeta {

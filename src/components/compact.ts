@@ -20,6 +20,8 @@ import type { JobContext } from '#/compact/job-context.ts';
 import { soleCompactor } from '#/compact/lease.ts';
 import type { Leases } from '#/compact/lease.ts';
 import type { PassResult } from '#/compact/pass-result.ts';
+import type { Retentions } from '#/compact/retention-plan.ts';
+import { RetentionQueue } from '#/compact/retention.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { serveHttp } from '#/http/server.ts';
 import type { HttpServerOptions } from '#/http/server.ts';
@@ -68,6 +70,7 @@ export interface CompactConfig {
   readonly ranges?: readonly number[];
   /** `undefined` for no downsampling. */
   readonly downsampleAges: DownsampleAges | undefined;
+  readonly retentions: Retentions;
 }
 
 /** One of the things that a compactor does, independent of the others but for the view they share. */
@@ -148,6 +151,15 @@ function queuesOf(config: CompactConfig, view: BucketView, context: JobContext):
     });
     queues.push({
       name: 'downsampling',
+      pass: (signal) => queue.pass(signal),
+      showProgress: (signal) => queue.showProgress(signal),
+    });
+  }
+  if (config.retentions.size > 0) {
+    const { retentions, downsampleAges } = config;
+    const queue = new RetentionQueue(view, context, { retentions, ages: downsampleAges });
+    queues.push({
+      name: 'retention',
       pass: (signal) => queue.pass(signal),
       showProgress: (signal) => queue.showProgress(signal),
     });

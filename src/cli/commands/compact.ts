@@ -1,9 +1,12 @@
 import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
+import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
+import type { Retentions } from '#/compact/retention-plan.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { formatDuration } from '#/model/time.ts';
+import { Resolution } from '#/tsdb/block-meta.ts';
 import { componentCommand } from '../command.ts';
 import { globalFlags, httpFlags, objstoreFlags, plannedServerFlags } from '../common-flags.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
@@ -99,6 +102,18 @@ export const compactFlags = {
     help: 'How long that of a block of 5 minutes must be to be downsampled to 1 hour.',
     default: formatDuration(DEFAULT_DOWNSAMPLE_AGES.oneHourMs),
   }),
+  'retention.resolution-raw': flag.duration({
+    help: 'How long to keep raw samples; 0d for ever. They stay until what is still wanted of them is downsampled.',
+    default: '0d',
+  }),
+  'retention.resolution-5m': flag.duration({
+    help: 'How long to keep samples of 5 minutes; 0d for ever.',
+    default: '0d',
+  }),
+  'retention.resolution-1h': flag.duration({
+    help: 'How long to keep samples of 1 hour; 0d for ever.',
+    default: '0d',
+  }),
   'hash-func': flag.oneOf(['', 'SHA256'], {
     help: 'Hash of every file to write into meta.json.',
     default: '',
@@ -121,9 +136,6 @@ export const compactFlags = {
 /** Flags of Thanos's compactor that come later. */
 export const plannedCompactFlags = [
   ...plannedServerFlags,
-  'retention.resolution-raw',
-  'retention.resolution-5m',
-  'retention.resolution-1h',
   'compact.cleanup-interval',
   'block-viewer.global.sync-block-interval',
   'block-viewer.global.sync-block-timeout',
@@ -162,6 +174,12 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
       `--deduplication.func=${algorithm} needs a --deduplication.replica-label: which blocks are replicas?`,
     );
   }
+  const downsampleAges = values['downsampling.disable']
+    ? undefined
+    : {
+        fiveMinutesMs: values['downsampling.age-5m'],
+        oneHourMs: values['downsampling.age-1h'],
+      };
   return {
     http: httpOf(values),
     openBucket: bucketOf(source, values),
@@ -191,13 +209,31 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
     fileConcurrency: atLeastOne(values, 'block-files-concurrency'),
     hashFunction: values['hash-func'],
     ranges: rangesOf(values['debug.max-compaction-level']),
-    downsampleAges: values['downsampling.disable']
-      ? undefined
-      : {
-          fiveMinutesMs: values['downsampling.age-5m'],
-          oneHourMs: values['downsampling.age-1h'],
-        },
+    downsampleAges,
+    retentions: retentionsOf(values, downsampleAges),
   };
+}
+
+type RetentionFlag = `retention.resolution-${'raw' | '5m' | '1h'}`;
+
+/** @throws BadInputError for a retention that ends before a block is old enough to be downsampled. */
+function retentionsOf(
+  values: Readonly<Record<RetentionFlag, number>>,
+  ages: DownsampleAges | undefined,
+): Retentions {
+  const checked = (name: RetentionFlag, leastMs = 0, resolution = '') => {
+    const retentionMs = values[name];
+    if (retentionMs === 0 || retentionMs >= leastMs) return retentionMs;
+    throw new BadInputError(
+      `--${name}: must be 0d or at least ${formatDuration(leastMs)}, the age at which blocks are downsampled to ${resolution}, got ${formatDuration(retentionMs)}`,
+    );
+  };
+  const retentions: readonly [resolutionMs: number, retentionMs: number][] = [
+    [Resolution.Raw, checked('retention.resolution-raw', ages?.fiveMinutesMs, '5 minutes')],
+    [Resolution.FiveMinutes, checked('retention.resolution-5m', ages?.oneHourMs, '1 hour')],
+    [Resolution.OneHour, checked('retention.resolution-1h')],
+  ];
+  return new Map(retentions.filter(([, retentionMs]) => retentionMs > 0));
 }
 
 type CountFlag =

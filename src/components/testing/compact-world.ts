@@ -124,6 +124,7 @@ export class CompactWorld {
       hashFunction: '',
       ranges: COMPACTION_RANGES,
       downsampleAges: undefined,
+      retentions: new Map(),
       ...over,
     };
   }

@@ -1,0 +1,66 @@
+import { formatGoDuration } from '#/model/time.ts';
+import type { BucketSnapshot, BucketView } from './bucket-view.ts';
+import { markForDeletion } from './compaction-job.ts';
+import type { DownsampleAges } from './downsample-plan.ts';
+import { resolutionOf } from './downsample-plan.ts';
+import type { JobContext } from './job-context.ts';
+import type { PassResult } from './pass-result.ts';
+import { planRetention } from './retention-plan.ts';
+import type { RetentionPlan, Retentions } from './retention-plan.ts';
+
+export interface RetentionQueueOptions {
+  readonly retentions: Retentions;
+  readonly ages: DownsampleAges | undefined;
+}
+
+/** The queue of retention: every pass marks the blocks whose time is over, but for those still needed. */
+export class RetentionQueue {
+  readonly #view: BucketView;
+  readonly #context: JobContext;
+  readonly #options: RetentionQueueOptions;
+
+  constructor(view: BucketView, context: JobContext, options: RetentionQueueOptions) {
+    this.#view = view;
+    this.#context = context;
+    this.#options = options;
+  }
+
+  /** @throws UnavailableError without a view on the whole bucket, or if a mark cannot be written. */
+  async pass(signal: AbortSignal): Promise<PassResult> {
+    const { log } = this.#context;
+    const { expired, held } = this.#plan(await this.#view.sync(signal));
+    for (const block of expired) {
+      const retentionMs = this.#options.retentions.get(resolutionOf(block)) ?? 0;
+      const details = `block exceeding retention of ${formatGoDuration(retentionMs)}`;
+      await markForDeletion(block.ulid, details, this.#context, signal);
+    }
+    for (const { ulid } of held) {
+      log.info('block is kept past its retention: it is still to be downsampled', { block: ulid });
+    }
+    this.#show(0, held.length);
+    return { worked: 0, failures: [] };
+  }
+
+  /** Looks at the bucket for what is left to be done, and does nothing. */
+  async showProgress(signal: AbortSignal): Promise<void> {
+    const { expired, held } = this.#plan(await this.#view.sync(signal));
+    this.#show(expired.length, held.length);
+  }
+
+  #plan(blocks: BucketSnapshot): RetentionPlan {
+    const { clock, options } = this.#context;
+    return planRetention({
+      blocks,
+      retentions: this.#options.retentions,
+      ages: this.#options.ages,
+      ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
+      nowMs: clock.now(),
+    });
+  }
+
+  #show(expired: number, held: number): void {
+    const { metrics } = this.#context;
+    metrics.todoDeletions.set(expired + held);
+    metrics.heldBlocks.set(held);
+  }
+}
