@@ -53,7 +53,7 @@ const { maxRSS } = process.resourceUsage();
 process.stdout.write(`peak resident memory ${(maxRSS / 1000).toFixed(0)} MB\n`);
 
 async function measure(text: string): Promise<{ ms: number; bytes: number }> {
-  const budget = new MemoryBudget('query', Number.POSITIVE_INFINITY);
+  const budget = new MemoryBudget({ what: 'query', limitBytes: Number.POSITIVE_INFINITY });
   const context = { signal: new AbortController().signal, budget };
   const endMs = START_MS + SAMPLES * INTERVAL_MS;
   const start = process.cpuUsage();

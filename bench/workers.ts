@@ -83,7 +83,7 @@ async function measure(
     features: stableEngineFeatures,
     ...(runner === undefined ? {} : { shards: { runner, minWork: 0 } }),
   });
-  const budget = new MemoryBudget('query', Number.POSITIVE_INFINITY);
+  const budget = new MemoryBudget({ what: 'query', limitBytes: Number.POSITIVE_INFINITY });
   const context = { signal: new AbortController().signal, budget };
   using delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();

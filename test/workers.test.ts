@@ -87,7 +87,7 @@ describe('a query on worker threads', () => {
       name: 'LimitError',
       message: /^query needs \d+ bytes of memory, over its limit of 80000; /,
     };
-    const budget = () => new MemoryBudget('query', 80_000);
+    const budget = () => new MemoryBudget({ what: 'query', limitBytes: 80_000 });
     const shards = { ...small, batchBytes: 1000 };
     await assert.rejects(ask(series, 'm', { budget: budget() }), refusal);
     await assert.rejects(ask(series, 'm', { budget: budget(), shards }), refusal);
@@ -102,7 +102,7 @@ describe('a query on worker threads', () => {
 
   test('is evaluated without them where its budget has no room for what is sent', async () => {
     const series = seriesOf('m', 30);
-    const budget = () => new MemoryBudget('query', 300_000);
+    const budget = () => new MemoryBudget({ what: 'query', limitBytes: 300_000 });
     const shards = { ...small, batchBytes: 1 << 20 };
     const got = ask(series, 'sum(rate(m[5m]))', { budget: budget(), shards });
     assert.equal(await sumOf(got), await sumOf(ask(series, 'sum(rate(m[5m]))')));

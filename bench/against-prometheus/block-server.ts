@@ -9,7 +9,7 @@ import type { QueryApi } from '#/api/query-api.ts';
 import { serveHttp } from '#/http/server.ts';
 import { nodeDisk } from '#/lib/disk.ts';
 import { Gate } from '#/lib/gate.ts';
-import { unlimitedBudget } from '#/lib/memory-budget.ts';
+import { ProcessMemory } from '#/lib/process-memory.ts';
 import { nodeNet } from '#/lib/net.ts';
 import { isUlid } from '#/lib/ulid.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
@@ -34,7 +34,7 @@ const api: QueryApi = {
   querier: { queryable: () => queryable },
   gate: new Gate(20),
   now: () => Date.now(),
-  memory: unlimitedBudget(),
+  memory: new ProcessMemory({ what: 'all queries', limitBytes: Number.POSITIVE_INFINITY }),
   queryMemoryBytes: Number.POSITIVE_INFINITY,
   timeoutMs: 120_000,
   maxSteps: 11_000,

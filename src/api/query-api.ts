@@ -1,5 +1,6 @@
 import type { Gate } from '#/lib/gate.ts';
 import { MemoryBudget } from '#/lib/memory-budget.ts';
+import type { ProcessMemory } from '#/lib/process-memory.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { parseSecondsOrDuration } from '#/http/params.ts';
 import type { Params } from '#/http/params.ts';
@@ -23,7 +24,7 @@ export interface QueryApi {
   readonly gate: Gate;
   readonly now: () => number;
   /** Bytes all queries together may hold, and each of them. */
-  readonly memory: MemoryBudget;
+  readonly memory: ProcessMemory;
   readonly queryMemoryBytes: number;
   readonly timeoutMs: number;
   /** Steps that a range query may have; 0 for any number. */
@@ -96,6 +97,12 @@ export function lookback(api: QueryApi, params: Params, maxResolutionMs: number)
   return given ?? api.lookbackMs(maxResolutionMs);
 }
 
+/** A share of memory for one query. */
+export function queryBudget({ memory, queryMemoryBytes }: QueryApi): MemoryBudget {
+  const flag = '--query.memory-limit';
+  return new MemoryBudget({ what: 'query', limitBytes: queryMemoryBytes, flag, process: memory });
+}
+
 /** Runs `work` as one query: with a deadline, a share of memory, and a place in the queue. */
 export async function asQuery<T>(
   api: QueryApi,
@@ -112,7 +119,7 @@ export async function asQuery<T>(
     deadline.abort(new DOMException('query was canceled in expression evaluation', 'AbortError'));
   };
   signal.addEventListener('abort', cancel, { once: true });
-  using budget = new MemoryBudget('query', api.queryMemoryBytes, api.memory);
+  using budget = queryBudget(api);
   try {
     const context = { signal: deadline.signal, budget };
     return await api.gate.run(deadline.signal, () => work(context), clientOf(api, request));

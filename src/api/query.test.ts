@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Params } from '#/http/params.ts';
 import { Gate } from '#/lib/gate.ts';
-import { unlimitedBudget } from '#/lib/memory-budget.ts';
+import { ProcessMemory } from '#/lib/process-memory.ts';
 import { Labels } from '#/model/labels.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
@@ -50,7 +50,7 @@ function newApi(maxSteps: number): QueryApi {
     querier: { queryable: () => queryable },
     gate: new Gate(20),
     now: () => 600_000,
-    memory: unlimitedBudget(),
+    memory: new ProcessMemory({ what: 'all queries', limitBytes: Number.POSITIVE_INFINITY }),
     queryMemoryBytes: Number.POSITIVE_INFINITY,
     timeoutMs: 10_000,
     maxSteps,

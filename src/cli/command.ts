@@ -3,6 +3,7 @@ import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { nodeNet } from '#/lib/net.ts';
+import { nodeMemory } from '#/lib/node-memory.ts';
 import { systemRandom } from '#/lib/random.ts';
 import type { LogLevel } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
@@ -80,6 +81,7 @@ export function openRuntime(logging: LoggingFlags, signal: AbortSignal): Runtime
   metrics.collectProcessMetrics();
   return {
     clock: systemClock,
+    memory: nodeMemory(),
     random: systemRandom,
     disk: nodeDisk,
     net: nodeNet,

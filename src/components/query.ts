@@ -3,6 +3,7 @@ import type { EndpointApi } from '#/api/endpoint-api.ts';
 import { exemplarRoutes } from '#/api/exemplars.ts';
 import { formatRoutes } from '#/api/format.ts';
 import { labelRoutes } from '#/api/labels.ts';
+import { queryBudget } from '#/api/query-api.ts';
 import type { QueryApi } from '#/api/query-api.ts';
 import { queryRoutes } from '#/api/query.ts';
 import { rulesRoutes } from '#/api/rules.ts';
@@ -22,7 +23,7 @@ import { serveHttp } from '#/http/server.ts';
 import type { HttpServerOptions } from '#/http/server.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { Gate } from '#/lib/gate.ts';
-import { MemoryBudget } from '#/lib/memory-budget.ts';
+import { ProcessMemory } from '#/lib/process-memory.ts';
 import { together } from '#/lib/together.ts';
 import type { Labels } from '#/model/labels.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
@@ -208,7 +209,7 @@ function engineFeatures({ query }: QueryConfig): EngineFeatures {
 function queryApi(
   config: QueryConfig,
   { store, shards }: { readonly store: ProxyStore; readonly shards: Shards | undefined },
-  { clock, log }: Runtime,
+  { clock, log, memory }: Runtime,
 ): QueryApi {
   const { query, tenancy } = config;
   const engine = new Engine({
@@ -223,7 +224,12 @@ function queryApi(
     querier: new Querier(store, query.maxConcurrentSelects, query.maxSeries),
     gate: new Gate(query.maxConcurrent),
     now: () => clock.now(),
-    memory: new MemoryBudget('all queries together', query.totalMemoryBytes),
+    memory: new ProcessMemory({
+      what: 'all queries together',
+      limitBytes: query.totalMemoryBytes,
+      flag: '--query.total-memory-limit',
+      ...(memory === undefined ? {} : { probe: memory }),
+    }),
     queryMemoryBytes: query.memoryBytes,
     timeoutMs: query.timeoutMs,
     maxSteps: query.maxSteps,
@@ -250,7 +256,7 @@ function queryForQueriers(
     querier: api.querier,
     clock,
     gate: api.gate,
-    budget: () => new MemoryBudget('query', api.queryMemoryBytes, api.memory),
+    budget: () => queryBudget(api),
     timeoutMs: api.timeoutMs,
     replicaLabels: api.replicaLabels,
     algorithm: api.algorithm,

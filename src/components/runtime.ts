@@ -1,6 +1,7 @@
 import type { Clock } from '#/lib/clock.ts';
 import type { Disk } from '#/lib/disk.ts';
 import type { Net } from '#/lib/net.ts';
+import type { MemoryProbe } from '#/lib/process-memory.ts';
 import type { Random } from '#/lib/random.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
@@ -15,6 +16,8 @@ export interface Runtime {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly probe: Probe;
+  /** Absent where several components share a process that nobody measures. */
+  readonly memory?: MemoryProbe;
   /** Aborts when the process should stop. */
   readonly signal: AbortSignal;
 }

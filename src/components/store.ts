@@ -16,6 +16,7 @@ import { serveHttp } from '#/http/server.ts';
 import type { HttpServerOptions } from '#/http/server.ts';
 import { every } from '#/lib/clock.ts';
 import { Gate } from '#/lib/gate.ts';
+import { ProcessMemory } from '#/lib/process-memory.ts';
 import { untilSuccess } from '#/lib/retry.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { TimeOrDuration } from '#/model/time-or-duration.ts';
@@ -45,6 +46,8 @@ export interface StoreConfig {
   readonly limits: RequestLimits;
   /** Series calls that run at once; 0 for no bound. */
   readonly seriesConcurrency: number;
+  /** Bytes that calls together may hold. */
+  readonly memoryBytes: number;
   readonly sync: {
     readonly intervalMs: number;
     readonly listing: 'concurrent' | 'recursive';
@@ -101,6 +104,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
   const store = new BucketStore({
     blocks,
     limits: config.limits,
+    memory: memoryOf(config, runtime),
     gate: new Gate(config.seriesConcurrency),
     timeRange: () => ({ mint: minTime(clock.now()), maxt: maxTime(clock.now()) }),
     log,
@@ -143,6 +147,23 @@ async function openIndexCache(
   const cache = open.use(await openCache(backend, { name: 'index-cache', ttlMs }, runtime));
   if (cache.lru !== undefined) showIndexCache(cache.lru, runtime.metrics);
   return indexCacheOver(cache.bytes, items, runtime);
+}
+
+function memoryOf({ memoryBytes }: StoreConfig, { memory, metrics }: Runtime): ProcessMemory {
+  const held = new ProcessMemory({
+    what: 'all calls together',
+    limitBytes: memoryBytes,
+    flag: '--store.memory-limit',
+    ...(memory === undefined ? {} : { probe: memory }),
+  });
+  metrics.gaugeFrom(
+    {
+      name: 'hindsight_bucket_store_memory_bytes',
+      help: 'Bytes that running calls have reserved.',
+    },
+    () => held.usedBytes,
+  );
+  return held;
 }
 
 /** In Thanos's order. */

@@ -106,7 +106,7 @@ test('sum() of groups of any size is the sum of their series', async () => {
 });
 
 test('a query over its byte budget fails and says so', async () => {
-  const budget = new MemoryBudget('query', 1000);
+  const budget = new MemoryBudget({ what: 'query', limitBytes: 1000 });
   const range = { text: 'm_total', startMs: 0, endMs: 60 * MINUTE, stepMs: 1000 };
   await assert.rejects(engine.range(range, counters(), context(undefined, budget)), {
     name: 'LimitError',

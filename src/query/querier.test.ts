@@ -266,7 +266,7 @@ describe('Querier', () => {
     const many = Array.from({ length: 100 }, (_, i) => raw({ id: String(i) }, [[0, i]]));
     many.sort((a, b) => (a.labels.get('id') < b.labels.get('id') ? -1 : 1));
     const { queryable } = setUp([storeOf(many)], {});
-    const budget = new MemoryBudget('query', 10_000);
+    const budget = new MemoryBudget({ what: 'query', limitBytes: 10_000 });
     const { signal } = context();
     await assert.rejects(queryable.select(selectRequest(hints), { signal, budget }), {
       name: 'LimitError',

@@ -175,7 +175,7 @@ function queryApi(stores: readonly Store[], lost: readonly string[] = []): Query
     querier: new Querier(proxy, 4),
     clock,
     gate: new Gate(20),
-    budget: () => new MemoryBudget('query', 1e9),
+    budget: () => new MemoryBudget({ what: 'query', limitBytes: 1e9 }),
     timeoutMs: 10_000,
     replicaLabels: ['replica'],
     algorithm: 'sticky',

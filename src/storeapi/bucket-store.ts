@@ -1,5 +1,7 @@
 import { BadInputError, LimitError, messageOf } from '#/lib/errors.ts';
 import type { Gate } from '#/lib/gate.ts';
+import { MemoryBudget, unlimitedBudget } from '#/lib/memory-budget.ts';
+import type { ProcessMemory } from '#/lib/process-memory.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
 import type { Labels } from '#/model/labels.ts';
 import { matchesAll } from '#/model/matcher.ts';
@@ -47,6 +49,8 @@ export interface BlockGroups {
 export interface BucketStoreOptions {
   readonly blocks: BlockGroups;
   readonly limits: RequestLimits;
+  /** Where what calls hold is counted. Default: nowhere. */
+  readonly memory?: ProcessMemory;
   /** Runs at most `--store.grpc.series-max-concurrency` Series calls at once. */
   readonly gate: Gate;
   /** Closed range that is served, in milliseconds; it may move with the clock. */
@@ -159,7 +163,7 @@ export class BucketStore implements Store {
   }
 
   #call({ partialResponse }: LabelNamesRequest | SeriesRequest, { signal }: StoreContext): Call {
-    const limiter = new RequestLimiter(this.#options.limits);
+    const limiter = new RequestLimiter(this.#options.limits, budgetOf(this.#options.memory));
     return { partialResponse, signal, limiter, tally: new RequestTally() };
   }
 
@@ -220,6 +224,10 @@ export class BucketStore implements Store {
         skipChunks: true,
         limit: request.limit,
         complete: labelCompleter(labels, request.withoutReplicaLabels),
+        completedNames: new Set([
+          ...request.withoutReplicaLabels,
+          ...Array.from(labels, ({ name }) => name),
+        ]),
         shard: shardFilter(undefined),
       };
       return chosen
@@ -227,6 +235,13 @@ export class BucketStore implements Store {
         .map(({ block, ...range }) => ({ block, query: { ...query, ...range } }));
     });
   }
+}
+
+/** A call may take all there is; what others hold bounds it. */
+function budgetOf(memory: ProcessMemory | undefined): MemoryBudget {
+  if (memory === undefined) return unlimitedBudget();
+  const { limitBytes, flag } = memory;
+  return new MemoryBudget({ what: 'call', limitBytes, flag, process: memory });
 }
 
 /** A block that a request is about, and what it asks of it. */

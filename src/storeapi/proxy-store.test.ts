@@ -106,7 +106,7 @@ describe('ProxyStore', () => {
     assert.deepEqual(got, [`! ${text}: context canceled`, 'a 1']);
 
     const endless = endpoint('endless', 'endless');
-    const budget = new MemoryBudget('query', 100_000);
+    const budget = new MemoryBudget({ what: 'query', limitBytes: 100_000 });
     await assert.rejects(answer([endless], contextWith({ budget })), LimitError);
     const limited = await rows(proxy([endless]), { ...request, limit: 3 });
     assert.equal(limited.length, 3);

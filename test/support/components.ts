@@ -88,6 +88,7 @@ export async function launchStore(
         indexCache: inMemoryIndexCache(1),
         headerCacheBytes: 1e8,
         limits: { series: 0, samples: 0, bytes: 0 },
+        memoryBytes: 256e6,
         seriesConcurrency: 20,
         sync: {
           intervalMs: 200,

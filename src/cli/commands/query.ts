@@ -1,4 +1,4 @@
-import { availableParallelism, freemem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { runQuery } from '#/components/query.ts';
 import type { QueryConfig } from '#/components/query.ts';
 import { DedupAlgorithms, DEFAULT_DEDUP_ALGORITHM } from '#/dedup/dedup.ts';
@@ -15,7 +15,7 @@ import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { version } from '../version.ts';
 import { parseLabelFlags } from './label-flags.ts';
-import { grpcOf, httpOf, selectorOf, workersOf } from './shared.ts';
+import { grpcOf, httpOf, memoryThereIs, selectorOf, workersOf } from './shared.ts';
 
 export const queryFlags = {
   ...globalFlags,
@@ -89,7 +89,11 @@ export const queryFlags = {
     default: '0s',
   }),
   'query.memory-limit': flag.bytes({
-    help: 'Bytes that one query may hold; 0 for a quarter of the memory there is.',
+    help: 'Bytes that one query may hold; 0 for half of what all of them may.',
+    default: '0',
+  }),
+  'query.total-memory-limit': flag.bytes({
+    help: 'Bytes that all queries together may hold, and the process may have; 0 for half of the memory there is.',
     default: '0',
   }),
   'query.lookback-delta': flag.optionalDuration({
@@ -228,7 +232,7 @@ export function queryConfig(
   const selector = selectorOf(values);
   const tsdbSelector = (labelSets: readonly Labels[]) =>
     labelSets.filter((set) => selector!(set) !== undefined);
-  const memory = memoryThereIs();
+  const totalMemoryBytes = values['query.total-memory-limit'] || Math.floor(memoryThereIs() / 2);
   return {
     http: httpOf(values),
     grpc: grpcOf(values),
@@ -248,8 +252,8 @@ export function queryConfig(
       timeoutMs: values['query.timeout'],
       maxConcurrent: values['query.max-concurrent'],
       maxConcurrentSelects: values['query.max-concurrent-select'],
-      memoryBytes: values['query.memory-limit'] || Math.floor(memory / 4),
-      totalMemoryBytes: Math.floor(memory / 2),
+      memoryBytes: values['query.memory-limit'] || Math.floor(totalMemoryBytes / 2),
+      totalMemoryBytes,
       maxSamples: values['query.max-samples'],
       maxSteps: values['query.max-steps'],
       slowQueryMs: values['query.log-queries-longer-than'],
@@ -276,12 +280,6 @@ export function queryConfig(
 }
 
 const DEFAULT_LOOKBACK_MS = 300_000;
-
-/** What the container allows, or the machine has left. */
-function memoryThereIs(): number {
-  const constrained = process.constrainedMemory();
-  return constrained > 0 && constrained < 2 ** 50 ? constrained : freemem();
-}
 
 function endpointConfig(values: Values, more: readonly string[]): EndpointConfig {
   const source = configSource(values['endpoint.sd-config'], values['endpoint.sd-config-file']);

@@ -18,7 +18,7 @@ import { readConfig } from '../config-text.ts';
 import type { ConfigText } from '../config-text.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
 import type { ConfigSource, FlagValues } from '../flags.ts';
-import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
+import { bucketOf, grpcOf, httpOf, memoryThereIs, selectorOf } from './shared.ts';
 
 export const storeFlags = {
   ...globalFlags,
@@ -44,6 +44,10 @@ export const storeFlags = {
   'store.index-header-cache-size': flag.bytes({
     help: 'Memory for opened index-headers; those used longest ago are let go.',
     default: '1GB',
+  }),
+  'store.memory-limit': flag.bytes({
+    help: 'Bytes that calls together may hold, and the process may have; 0 for half of the memory there is.',
+    default: '0',
   }),
   'store.grpc.series-max-concurrency': flag.integer({
     help: 'Series calls that run at once; 0 for no bound.',
@@ -122,9 +126,19 @@ export const storeCommand = componentCommand(
   (values, runtime) => runStore(storeConfig(values), runtime),
 );
 
+function memoryOf(values: FlagValues<typeof storeFlags>): number {
+  return values['store.memory-limit'] || Math.floor(memoryThereIs() / 2);
+}
+
+/** A cache takes an eighth of the limit at most, whatever its own flag says. */
+function cacheBytes(wanted: number, values: FlagValues<typeof storeFlags>): number {
+  return Math.min(wanted, Math.floor(memoryOf(values) / 8));
+}
+
 function indexCacheOf(values: FlagValues<typeof storeFlags>): IndexCacheConfig {
   const config = configIn(values['index-cache.config'], values['index-cache.config-file']);
-  if (config === undefined) return inMemoryIndexCache(values['index-cache-size']);
+  if (config === undefined)
+    return inMemoryIndexCache(cacheBytes(values['index-cache-size'], values));
   return parseIndexCacheConfig(config.source, config.text);
 }
 
@@ -168,12 +182,13 @@ export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig 
     dataDirectory: values['data-dir'],
     indexCache: indexCacheOf(values),
     ...cachingBucketOf(values, source),
-    headerCacheBytes: values['store.index-header-cache-size'],
+    headerCacheBytes: cacheBytes(values['store.index-header-cache-size'], values),
     limits: {
       series: values['store.limits.request-series'],
       samples: values['store.limits.request-samples'],
       bytes: values['store.grpc.downloaded-bytes-limit'],
     },
+    memoryBytes: memoryOf(values),
     seriesConcurrency: values['store.grpc.series-max-concurrency'],
     sync: {
       intervalMs: values['sync-block-duration'],

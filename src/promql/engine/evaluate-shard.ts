@@ -21,7 +21,7 @@ export async function evaluateShard(task: ShardTask, opener: SeriesOpener): Prom
   const { steps } = plan.grid;
   const memory = new ShardMemory(task.memory, { series: labels.length, steps });
   const damage: string[] = [];
-  const budget = new MemoryBudget('query', task.limitBytes);
+  const budget = new MemoryBudget({ what: 'query', limitBytes: task.limitBytes });
   budget.reserve(task.usedBytes);
   const context = { budget, onDamage: (message: string) => void damage.push(message) };
   const open = opener(task.reading, context);

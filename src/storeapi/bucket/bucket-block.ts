@@ -8,6 +8,7 @@ import type { Aggregate, SeriesBatch, StoreSeries } from '../store.ts';
 import { ChunkLoader } from './chunk-loader.ts';
 import type { ChunkSpan } from './chunk-loader.ts';
 import { IndexLoader } from './index-loader.ts';
+import { LabelOrder } from './label-order.ts';
 import type { BlockSource } from './block-source.ts';
 import type { BlockReading } from './losses.ts';
 
@@ -23,6 +24,8 @@ export interface BlockQuery {
   readonly limit: number;
   /** Completes the labels of a series (see external-labels.ts). */
   readonly complete: (labels: readonly string[]) => Labels;
+  /** The names that completing may change, where a series has them already. */
+  readonly completedNames: ReadonlySet<string>;
   readonly shard: ShardFilter;
 }
 
@@ -31,7 +34,7 @@ interface FoundSeries extends ChunkSpan {
   readonly labels: Labels;
 }
 
-/** What a look into the index gives: the series in label order, and the chunks of them all. */
+/** What a look into the index gives: series, and the chunks of them all. */
 interface Found {
   readonly series: readonly FoundSeries[];
   readonly chunks: ChunkColumns;
@@ -69,14 +72,15 @@ export class BucketBlock {
 
   /**
    * The block's series for a query in label order, in batches whose chunks fit in memory together.
-   * Labels are found and sorted first, since completing them can change their order. What is lost
-   * comes as warnings.
+   * What is lost comes as warnings.
    */
   async *series(query: BlockQuery, reading: BlockReading): AsyncGenerator<SeriesBatch, void> {
-    const found = await this.#find(query, reading);
-    for (const batch of batches(found.series, query.skipChunks, this.#chunks.estimatedBytes)) {
-      const series = await this.#load(batch, found.chunks, query, reading);
-      yield { series, warnings: reading.losses.take() };
+    using _loaded = reading.limiter.hold(query.skipChunks ? 0 : 2 * BATCH_BYTES);
+    for await (const found of this.#inOrder(query, reading)) {
+      for (const batch of batches(found.series, query.skipChunks, this.#chunks.estimatedBytes)) {
+        const series = await this.#load(batch, found.chunks, query, reading);
+        yield { series, warnings: reading.losses.take() };
+      }
     }
     const warnings = reading.losses.takeLast();
     if (warnings.length > 0) yield { series: [], warnings };
@@ -86,9 +90,8 @@ export class BucketBlock {
   async labelNames(query: BlockQuery, reading: BlockReading): Promise<string[]> {
     if (query.matchers.length === 0) return this.#index.labelNames(reading);
     const names = new Set<string>();
-    const { series } = await this.#find(query, reading);
-    for (const { labels } of series) {
-      for (const { name } of labels) names.add(name);
+    for await (const { series } of this.#find(query, reading)) {
+      for (const { labels } of series) for (const { name } of labels) names.add(name);
     }
     return [...names];
   }
@@ -97,28 +100,68 @@ export class BucketBlock {
   async labelValues(name: string, query: BlockQuery, reading: BlockReading): Promise<string[]> {
     if (query.matchers.length === 0) return this.#index.labelValues(name, reading);
     const values = new Set<string>();
-    const { series } = await this.#find(query, reading);
-    for (const { labels } of series) values.add(labels.get(name));
+    for await (const { series } of this.#find(query, reading)) {
+      for (const { labels } of series) values.add(labels.get(name));
+    }
     values.delete('');
     return [...values];
   }
 
-  async #find(query: BlockQuery, reading: BlockReading): Promise<Found> {
-    const series: FoundSeries[] = [];
+  /**
+   * What a query finds, in label order. Where completing labels changes those that a series has of its
+   * own, their order can become any, so all of them have to be found before the first can leave.
+   */
+  async *#inOrder(query: BlockQuery, reading: BlockReading): AsyncGenerator<Found, void> {
+    const ownNames = await this.#index.labelNames(reading);
+    if (ownNames.some((name) => query.completedNames.has(name))) {
+      yield await this.#findAll(query, reading);
+      return;
+    }
+    const order = new LabelOrder<FoundSeries>();
+    let chunks = new ChunkColumns();
+    for await (const found of this.#find(query, reading)) {
+      const carried = chunks;
+      chunks = found.chunks;
+      order.replaceHeld((held) => ({ ...held, ...chunks.appendFrom(carried, held) }));
+      yield { series: found.series.flatMap((one) => order.push(one)), chunks };
+    }
+    yield { series: order.rest(), chunks };
+  }
+
+  async #findAll(query: BlockQuery, reading: BlockReading): Promise<Found> {
+    const all: FoundSeries[] = [];
     const chunks = new ChunkColumns();
-    await this.#index.forEachSeries(query.matchers, reading, (entry, symbols) => {
-      const from = chunks.length;
-      if (entry.appendChunksIn(query.mint, query.maxt, chunks) === 0) return true;
-      const labels = query.complete(symbols());
-      if (!query.shard(labels)) {
-        chunks.length = from;
-        return true;
-      }
-      reading.limiter.addSeries(1);
-      series.push({ labels, from, to: chunks.length });
-      return query.limit === 0 || series.length < query.limit;
-    });
-    return { series: series.sort((a, b) => compareLabels(a.labels, b.labels)), chunks };
+    using held = reading.limiter.hold();
+    for await (const { series, ...found } of this.#find(query, reading)) {
+      held.add(series.reduce((sum, one) => sum + foundBytes(one), 0));
+      for (const one of series) all.push({ ...one, ...chunks.appendFrom(found.chunks, one) });
+    }
+    return { series: all.sort((a, b) => compareLabels(a.labels, b.labels)), chunks };
+  }
+
+  /** In the order of the index, a part of it at a time. */
+  async *#find(query: BlockQuery, reading: BlockReading): AsyncGenerator<Found, void> {
+    let left = query.limit === 0 ? Number.POSITIVE_INFINITY : query.limit;
+    using held = reading.limiter.hold();
+    for await (const visitAll of this.#index.batches(query.matchers, reading)) {
+      const series: FoundSeries[] = [];
+      const chunks = new ChunkColumns();
+      const goesOn = visitAll((entry, symbols) => {
+        const from = chunks.length;
+        if (entry.appendChunksIn(query.mint, query.maxt, chunks) === 0) return true;
+        const labels = query.complete(symbols());
+        if (!query.shard(labels)) {
+          chunks.length = from;
+          return true;
+        }
+        reading.limiter.addSeries(1);
+        series.push({ labels, from, to: chunks.length });
+        return --left > 0;
+      });
+      held.set(series.reduce((sum, one) => sum + foundBytes(one), 0));
+      yield { series, chunks };
+      if (!goesOn) return;
+    }
   }
 
   async #load(
@@ -133,6 +176,11 @@ export class BucketBlock {
     // A series none of whose chunks could be read has nothing to show.
     return reading.losses.count === 0 ? series : series.filter((one) => one.chunks.length > 0);
   }
+}
+
+/** About what a found series takes: its objects, its labels, which are its own, and its chunks' places. */
+function foundBytes({ labels, from, to }: FoundSeries): number {
+  return 150 + 100 * labels.size + 24 * (to - from);
 }
 
 /** Cuts the series into batches of about `BATCH_BYTES` of chunks. */

@@ -18,10 +18,27 @@ const DEFAULT_SERIES_BYTES = 64 * 1024;
 /** No entry is longer: a length above it is a damaged one. */
 const MAX_SERIES_BYTES = 16 * 1024 * 1024;
 /** Series whose entries are in memory at once. */
-const BATCH_SERIES = 10_000;
+const BATCH_SERIES = 5000;
+/** A selection of more series would drive everything else out of the cache, and find little there. */
+const MAX_CACHED_SERIES = 100_000;
+/** As read, decoded, for the cache, and put together. */
+const COPIES_OF_LISTS = 4;
+/** What a series whose entry is in memory takes besides its bytes: views, keys, the list of them. */
+const ENTRY_OVERHEAD_BYTES = 250;
 
 /** Visits one series; `labels` gives `[name, value, …]` of the entry at hand. False ends the visits. */
-type Visit = (entry: SeriesEntry, labels: () => readonly string[]) => boolean;
+export type Visit = (entry: SeriesEntry, labels: () => readonly string[]) => boolean;
+
+/** Visits the series whose entries are in memory; returns whether none of the visits ended it. */
+export type VisitAll = (visit: Visit) => boolean;
+
+/** Series, and the bodies of their entries. */
+interface Batch {
+  readonly header: IndexHeader;
+  readonly batch: Postings;
+  readonly bodies: readonly (Uint8Array | undefined)[];
+  readonly reading: BlockReading;
+}
 
 interface PostingsList {
   readonly key: string;
@@ -49,31 +66,39 @@ export class IndexLoader {
   }
 
   /**
-   * Visits the series that all matchers select, in the order of the index; no matchers select all.
-   * A series whose entry is damaged is a loss.
+   * The series that all matchers select, in the order of the index, batch by batch: what is yielded
+   * visits those of one. No matchers select all. A series whose entry is damaged is a loss.
    */
-  async forEachSeries(
+  async *batches(
     matchers: readonly Matcher[],
     reading: BlockReading,
-    visit: Visit,
-  ): Promise<void> {
+  ): AsyncGenerator<VisitAll, void> {
     const header = await this.#source.header(reading);
     const selected = await this.#select(header, matchers, reading);
+    using held = reading.limiter.hold(selected.byteLength);
+    const isCached = selected.length <= MAX_CACHED_SERIES;
     for (let from = 0; from < selected.length; from += BATCH_SERIES) {
       const batch = selected.subarray(from, from + BATCH_SERIES);
-      const bodies = await this.#seriesBodies(header, batch, reading);
-      const entry = new SeriesEntry();
-      const labels = () => entry.labels((symbol) => header.symbol(symbol)).flat;
-      for (const [i, body] of bodies.entries()) {
-        if (body === undefined) continue;
-        try {
-          entry.decode(body, header.seriesOffset(batch[i]!));
-          if (!visit(entry, labels)) return;
-        } catch (thrown) {
-          reading.losses.add(inBlock(this.#source.meta, thrown));
-        }
+      const bodies = await this.#seriesBodies(header, batch, isCached, reading);
+      const bytes = bodies.reduce((sum, body) => sum + (body?.length ?? 0), 0);
+      held.set(selected.byteLength + bytes + batch.length * ENTRY_OVERHEAD_BYTES);
+      yield (visit) => this.#visitAll({ header, batch, bodies, reading }, visit);
+    }
+  }
+
+  #visitAll({ header, batch, bodies, reading }: Batch, visit: Visit): boolean {
+    const entry = new SeriesEntry();
+    const labels = () => entry.labels((symbol) => header.symbol(symbol)).flat;
+    for (const [i, body] of bodies.entries()) {
+      if (body === undefined) continue;
+      try {
+        entry.decode(body, header.seriesOffset(batch[i]!));
+        if (!visit(entry, labels)) return false;
+      } catch (thrown) {
+        reading.losses.add(inBlock(this.#source.meta, thrown));
       }
     }
+    return true;
   }
 
   async #select(
@@ -90,6 +115,7 @@ export class IndexLoader {
     if (known !== undefined) return known;
     const plan = planPostings(matchers, (name) => header.labelValues(name));
     if (plan === undefined) return noPostings;
+    using _held = reading.limiter.hold(COPIES_OF_LISTS * listBytes(header, plannedLists(plan)));
     const lists = await this.#lists(header, plannedLists(plan), reading);
     const selected = selectPostings(plan, (name, value) =>
       lists.get(this.#postingsKey(name, value)),
@@ -158,12 +184,13 @@ export class IndexLoader {
   async #seriesBodies(
     header: IndexHeader,
     series: Postings,
+    isCached: boolean,
     reading: BlockReading,
   ): Promise<(Uint8Array | undefined)[]> {
     const { limiter, losses, signal } = reading;
     const { series: cache } = this.#source.indexCache;
-    const keys = Array.from(series, (id) => this.#seriesKey(id));
-    const cached = await cache.getMany(keys, signal);
+    const keys = isCached ? Array.from(series, (id) => this.#seriesKey(id)) : [];
+    const cached = isCached ? await cache.getMany(keys, signal) : [];
     const missing: { at: number; start: number; end: number }[] = [];
     const bodies = Array.from<Uint8Array | undefined>({ length: series.length });
     for (const [at, id] of series.entries()) {
@@ -184,7 +211,7 @@ export class IndexLoader {
             this.#seriesBody(bytes, wanted.start, start, reading),
           );
           if (body === undefined) continue;
-          cache.set(keys[wanted.at]!, body);
+          if (isCached) cache.set(keys[wanted.at]!, body);
           bodies[wanted.at] = body;
         }
       }),
@@ -280,6 +307,16 @@ function bodyIfWhole(bytes: Uint8Array, offset: number, base: number): Uint8Arra
 function inBlock({ ulid }: BlockMeta, thrown: unknown): unknown {
   if (!(thrown instanceof CorruptionError)) return thrown;
   return new CorruptionError(`block ${ulid}: ${thrown.message}`, { cause: thrown });
+}
+
+function listBytes(
+  header: IndexHeader,
+  lists: readonly { readonly name: string; readonly value: string }[],
+): number {
+  return lists.reduce((sum, { name, value }) => {
+    const range = listRange(header, name, value);
+    return range === undefined ? sum : sum + range.end - range.start;
+  }, 0);
 }
 
 /** The list's section, with the length and the checksum around its body. */

@@ -1,4 +1,5 @@
 import { LimitError } from '#/lib/errors.ts';
+import type { MemoryBudget } from '#/lib/memory-budget.ts';
 
 /** What one request to the store gateway may fetch; 0 for no limit. */
 export interface RequestLimits {
@@ -16,9 +17,16 @@ export class RequestLimiter {
   #series = 0;
   #chunks = 0;
   #bytes = 0;
+  readonly #memory: MemoryBudget;
 
-  constructor(limits: RequestLimits) {
+  constructor(limits: RequestLimits, memory: MemoryBudget) {
     this.#limits = limits;
+    this.#memory = memory;
+  }
+
+  /** Counts `bytes` as held in memory until what is returned is disposed. */
+  hold(bytes = 0): HeldBytes {
+    return new HeldBytes(this.#memory, bytes);
   }
 
   get bytes(): number {
@@ -42,6 +50,33 @@ export class RequestLimiter {
   addBytes(count: number): void {
     this.#bytes += count;
     check('bytes', this.#bytes, this.#limits.bytes);
+  }
+}
+
+/** A changing number of bytes that a part of a request holds in memory. */
+export class HeldBytes implements Disposable {
+  readonly #memory: MemoryBudget;
+  #bytes = 0;
+
+  constructor(memory: MemoryBudget, bytes: number) {
+    this.#memory = memory;
+    this.set(bytes);
+  }
+
+  /** @throws LimitError if there is no room for them, here and below. */
+  set(bytes: number): void {
+    const more = bytes - this.#bytes;
+    if (more > 0) this.#memory.reserve(more);
+    else this.#memory.release(-more);
+    this.#bytes = bytes;
+  }
+
+  add(bytes: number): void {
+    this.set(this.#bytes + bytes);
+  }
+
+  [Symbol.dispose](): void {
+    this.set(0);
   }
 }
 

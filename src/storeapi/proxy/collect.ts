@@ -163,12 +163,15 @@ function takeFrame(frame: SeriesBatch, answer: Answer, budget: MemoryBudget): vo
   answer.bytes += bytes;
 }
 
-const SERIES_OVERHEAD_BYTES = 200;
-const CHUNK_OVERHEAD_BYTES = 150;
+/** Objects and lists, as measured; what received bytes take besides, since their frames stay whole. */
+const SERIES_OVERHEAD_BYTES = 350;
+const LABEL_OVERHEAD_BYTES = 30;
+const CHUNK_OVERHEAD_BYTES = 250;
 
 /** About what a series holds on to. */
 function sizeOf({ labels, chunks }: StoreSeries): number {
-  let bytes = SERIES_OVERHEAD_BYTES + labels.size * 32;
+  let bytes = SERIES_OVERHEAD_BYTES + labels.size * LABEL_OVERHEAD_BYTES;
+  for (const text of labels.flat) bytes += text.length;
   for (const { raw, count, sum, min, max, counter } of chunks) {
     bytes += CHUNK_OVERHEAD_BYTES + dataBytes(raw) + dataBytes(count) + dataBytes(sum);
     bytes += dataBytes(min) + dataBytes(max) + dataBytes(counter);

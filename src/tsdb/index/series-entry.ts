@@ -29,6 +29,20 @@ export class ChunkColumns {
     this.maxts = grown(this.maxts, capacity);
     this.refs = grown(this.refs, capacity);
   }
+
+  /** Copies the chunks `[from, to)` of `other` to the end and returns where they stand here. */
+  appendFrom(
+    other: ChunkColumns,
+    { from, to }: { readonly from: number; readonly to: number },
+  ): { readonly from: number; readonly to: number } {
+    this.reserve(to - from);
+    const start = this.length;
+    this.mints.set(other.mints.subarray(from, to), start);
+    this.maxts.set(other.maxts.subarray(from, to), start);
+    this.refs.set(other.refs.subarray(from, to), start);
+    this.length = start + to - from;
+    return { from: start, to: this.length };
+  }
 }
 
 function grown(column: Float64Array, capacity: number): Float64Array<ArrayBuffer> {
