@@ -3,7 +3,7 @@ import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { nodeNet } from '#/lib/net.ts';
-import { nodeMemory } from '#/lib/node-memory.ts';
+import { nodeMemory } from '#/components/node-memory.ts';
 import { systemRandom } from '#/lib/random.ts';
 import type { LogLevel } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';

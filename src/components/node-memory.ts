@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import type { MemoryProbe } from './process-memory.ts';
+import type { MemoryProbe } from '#/lib/process-memory.ts';
 
 /** How long after a large query its memory goes back, when nothing refers to it any more. */
 const GIVE_BACK_AFTER_MS = 100;
