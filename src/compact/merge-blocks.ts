@@ -168,7 +168,8 @@ class SeriesMerge implements AsyncDisposable {
     for (let top = this.#heap.top; top !== undefined; top = this.#heap.top) {
       const series = top.batch[top.at]!;
       if (found.length > 0 && !series.labels.equals(found[0]!.labels)) break;
-      found.push({ ...series, blockEnd: top.blockEnd });
+      const { labels, chunks, deleted } = series;
+      found.push({ labels, chunks, deleted, blockEnd: top.blockEnd });
       const inBatch = ++top.at < top.batch.length;
       if (inBatch || (await advance(top))) this.#heap.replaceTop(top);
       else this.#heap.pop();

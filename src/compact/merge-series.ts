@@ -32,9 +32,8 @@ export function mergeSeries(
   parts: readonly SeriesPart[],
   algorithm: DedupAlgorithm,
 ): readonly TimedChunk[] {
-  const only = parts[0];
-  if (parts.length === 1 && only !== undefined && only.deleted.length === 0 && inOrder(only)) {
-    return only.chunks;
+  if (areInRow(parts)) {
+    return parts.length === 1 ? parts[0]!.chunks : parts.flatMap(({ chunks }) => chunks);
   }
   const placed = parts.flatMap(({ chunks }, part) => chunks.map((chunk) => ({ chunk, part })));
   placed.sort((a, b) => a.chunk.mint - b.chunk.mint || a.chunk.maxt - b.chunk.maxt);
@@ -51,9 +50,15 @@ export function mergeSeries(
   return merged;
 }
 
-function inOrder({ chunks }: SeriesPart): boolean {
-  for (let i = 1; i < chunks.length; i++) {
-    if (chunks[i]!.mint <= chunks[i - 1]!.maxt) return false;
+/** Whether nothing has to be done but to put one behind the other, as with most series. */
+function areInRow(parts: readonly SeriesPart[]): boolean {
+  let last = Number.NEGATIVE_INFINITY;
+  for (const { chunks, deleted } of parts) {
+    if (deleted.length > 0) return false;
+    for (const { mint, maxt } of chunks) {
+      if (mint <= last) return false;
+      last = maxt;
+    }
   }
   return true;
 }

@@ -30,11 +30,12 @@ export function readAggregateChunk(data: Uint8Array): AggregateLanes {
   return found;
 }
 
+const scratch = new ByteWriter(4096);
+
 /** Puts lanes together; the twin of `readAggregateChunk`. */
 export function writeAggregateChunk(found: AggregateLanes): Uint8Array {
-  let size = 0;
-  for (const lane of lanes) size += 6 + (found[lane]?.data.length ?? 0);
-  const writer = new ByteWriter(size);
+  const writer = scratch;
+  writer.clear();
   for (const lane of lanes) {
     const part = found[lane];
     writer.uvarint(part?.data.length ?? 0);

@@ -112,13 +112,7 @@ export class Downsampler {
 
   #floatBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
     const { times, values } = this.#samples;
-    let kept = start;
-    for (let i = start; i < end; i++) {
-      const value = values[i]!;
-      if (value !== value) continue;
-      times[kept] = times[i]!;
-      values[kept++] = value;
-    }
+    const kept = dropNaNs(times, values, start, end);
     if (kept === start) return;
     const windows = this.#windows;
     windows.aggregate(times, values, [start, kept], toMs);
@@ -325,6 +319,19 @@ function appendUsable(chunk: EncodedChunk, samples: SampleBuffer): void {
     kept++;
   }
   samples.length = kept;
+}
+
+/** Moves the numbers among samples `[start, end)` together, and returns where they end. */
+function dropNaNs(times: Float64Array, values: Float64Array, start: number, end: number): number {
+  let kept = start;
+  while (kept < end && values[kept] === values[kept]) kept++;
+  for (let i = kept; i < end; i++) {
+    const value = values[i]!;
+    if (value !== value) continue;
+    times[kept] = times[i]!;
+    values[kept++] = value;
+  }
+  return kept;
 }
 
 interface AlikeHistograms {

@@ -19,6 +19,7 @@ export class FloatWindows {
   mins = new Float64Array(256);
   maxs = new Float64Array(256);
   counters = new Float64Array(256);
+  readonly #encoder = new XorEncoder();
 
   /**
    * Replaces the columns by the aggregates of samples `[from, to)`, at least one. No window ends after
@@ -75,7 +76,8 @@ export class FloatWindows {
 
   /** The column as an XOR chunk. */
   encode(column: Column): EncodedChunk {
-    const encoder = new XorEncoder();
+    const encoder = this.#encoder;
+    encoder.clear();
     const halves = halvesOf(this[column]);
     for (let i = 0; i < this.length; i++) {
       encoder.append(this.ends[i]!, halves[2 * i + 1]!, halves[2 * i]!);
@@ -88,7 +90,8 @@ export class FloatWindows {
    * at the time of the last window, from which the next chunk's reader tells a reset between them.
    */
   encodeCounter(first: { time: number; value: number }, lastValue: number): EncodedChunk {
-    const encoder = new XorEncoder();
+    const encoder = this.#encoder;
+    encoder.clear();
     append(encoder, first.time, first.value);
     const halves = halvesOf(this.counters);
     for (let i = 0; i < this.length; i++) {

@@ -1,30 +1,42 @@
-/** Writes bits, most significant first, into growing memory. The writing twin of `BitReader`. */
+/**
+ * Writes bits, most significant first, into growing memory. The writing twin of `BitReader`. Bits are
+ * gathered in a word of 32 and stored when it is full.
+ */
 export class BitWriter {
-  #bytes: Uint8Array;
-  #bit = 0;
+  #view: DataView<ArrayBuffer>;
+  /** Bytes stored, a multiple of 4; then the word in the making and how many of its bits are free. */
+  #length = 0;
+  #word = 0;
+  #free = 32;
 
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(new ArrayBuffer(capacity));
   }
 
   /** Bytes begun so far. */
   get sizeBytes(): number {
-    return (this.#bit + 7) >>> 3;
+    return this.#length + ((39 - this.#free) >>> 3);
+  }
+
+  /** Forgets everything and keeps the memory. */
+  clear(): void {
+    this.#length = 0;
+    this.#word = 0;
+    this.#free = 32;
   }
 
   /** The low `width` bits of `value`, 0 to 32. */
   bits(value: number, width: number): void {
-    if (this.#bit + width + 8 > this.#bytes.length * 8) this.#grow();
-    const bytes = this.#bytes;
-    let left = width;
-    while (left > 0) {
-      const free = 8 - (this.#bit & 7);
-      const count = Math.min(free, left);
-      const piece = (value >>> (left - count)) & ((1 << count) - 1);
-      bytes[this.#bit >>> 3]! |= piece << (free - count);
-      this.#bit += count;
-      left -= count;
+    const bits = width === 32 ? value | 0 : value & ((1 << width) - 1);
+    const left = this.#free - width;
+    if (left > 0) {
+      this.#word |= bits << left;
+      this.#free = left;
+      return;
     }
+    this.#store(this.#word | (bits >>> -left));
+    this.#word = left === 0 ? 0 : bits << (32 + left);
+    this.#free = 32 + left;
   }
 
   /** 64 bits in two halves. */
@@ -69,11 +81,33 @@ export class BitWriter {
 
   /** Overwrites a byte written earlier. */
   patchUint8(at: number, value: number): void {
-    this.#bytes[at] = value;
+    if (at < this.#length) {
+      this.#view.setUint8(at, value);
+      return;
+    }
+    const shift = 24 - 8 * (at - this.#length);
+    this.#word = (this.#word & ~(0xff << shift)) | (value << shift);
   }
 
   toBytes(): Uint8Array {
-    return this.#bytes.slice(0, this.sizeBytes);
+    this.#reserve();
+    this.#view.setInt32(this.#length, this.#word);
+    return new Uint8Array(this.#view.buffer.slice(0, this.sizeBytes));
+  }
+
+  #store(word: number): void {
+    this.#reserve();
+    this.#view.setInt32(this.#length, word);
+    this.#length += 4;
+  }
+
+  /** Makes room for a word. */
+  #reserve(): void {
+    const { buffer } = this.#view;
+    if (this.#length + 4 <= buffer.byteLength) return;
+    const larger = new Uint8Array(buffer.byteLength * 2);
+    larger.set(new Uint8Array(buffer));
+    this.#view = new DataView(larger.buffer);
   }
 
   #varbit(value: number, step: number): void {
@@ -91,12 +125,6 @@ export class BitWriter {
       this.bits(Math.floor(value / 0x100000000), width - 32);
       this.bits(value % 0x100000000, 32);
     }
-  }
-
-  #grow(): void {
-    const larger = new Uint8Array(this.#bytes.length * 2);
-    larger.set(this.#bytes);
-    this.#bytes = larger;
   }
 }
 

@@ -167,6 +167,16 @@ export class XorEncoder {
     this.#writer.bits(0, 16);
   }
 
+  /** Begins a new chunk in the memory of the last. */
+  clear(): void {
+    this.#writer.clear();
+    this.#writer.bits(0, 16);
+    this.#value.leading = -1;
+    this.#value.trailing = 0;
+    this.#count = 0;
+    this.#delta = 0;
+  }
+
   get sampleCount(): number {
     return this.#count;
   }
@@ -245,7 +255,7 @@ export function writeXor(writer: BitWriter, column: XorColumn, high: number, low
   column.high = high;
   column.low = low;
   if (xorHigh === 0 && xorLow === 0) writer.bits(0, 1);
-  else writeDifference(writer, column, { xorHigh, xorLow }, xorCodes);
+  else writeDifference(writer, column, xorHigh, xorLow, xorCodes);
 }
 
 /** How a format announces a difference in the last window, and one in a window of its own. */
@@ -268,7 +278,8 @@ const xorCodes: WindowCodes = {
 export function writeDifference(
   writer: BitWriter,
   column: XorColumn,
-  { xorHigh, xorLow }: { readonly xorHigh: number; readonly xorLow: number },
+  xorHigh: number,
+  xorLow: number,
   { inWindow, newWindow }: WindowCodes,
 ): void {
   const leading = Math.min(31, xorHigh === 0 ? 32 + Math.clz32(xorLow) : Math.clz32(xorHigh));

@@ -98,10 +98,11 @@ export class Xor2Encoder {
 
   #writeChange(high: number, low: number, codes: WindowCodes): void {
     const value = this.#value;
-    const difference = { xorHigh: high ^ value.high, xorLow: low ^ value.low };
+    const xorHigh = high ^ value.high;
+    const xorLow = low ^ value.low;
     value.high = high;
     value.low = low;
-    writeDifference(this.#writer, value, difference, codes);
+    writeDifference(this.#writer, value, xorHigh, xorLow, codes);
   }
 }
 
