@@ -11,7 +11,7 @@ import {
   messageOf,
 } from '#/lib/errors.ts';
 import { Gate } from '#/lib/gate.ts';
-import { looksLikeUlid } from '#/lib/ulid.ts';
+import { isUlid, looksLikeUlid, ulidTimeMs } from '#/lib/ulid.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
 import type { Log } from '#/telemetry/logger.ts';
@@ -19,17 +19,21 @@ import type { Metrics } from '#/telemetry/metrics.ts';
 import { META_FILENAME, parseBlockMeta } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { blockIdOf, metaName, readLocalMeta, writeLocalMeta } from './block-files.ts';
+import type { BucketIndex, IndexedBlock } from './bucket-index.ts';
+import type { BucketIndexReader } from './bucket-index-reader.ts';
 import { FetchMetrics, SyncCounts } from './fetch-metrics.ts';
-import type { BlockFilter } from './filters.ts';
-import { isMarkName } from './markers.ts';
+import type { BlockFilter, KnownMarks } from './filters.ts';
+import { markKindOf, markName } from './markers.ts';
 
 export interface FetcherOptions {
   readonly bucket: Bucket;
   /**
    * `concurrent`: one listing of the root, then a look for each block's `meta.json`.
    * `recursive`: one listing of everything, which also shows when a `meta.json` has changed.
+   * A reader of the bucket index: one listing of the root, and a look only at blocks that the index
+   * does not have; as `concurrent` while there is no index to rely on.
    */
-  readonly listing: 'concurrent' | 'recursive';
+  readonly listing: 'concurrent' | 'recursive' | BucketIndexReader;
   /** How many metas are loaded at once. */
   readonly concurrency: number;
   /** Metas are kept in `meta-syncer/` below it; without one only in memory. */
@@ -48,8 +52,8 @@ export interface BlockView {
   readonly partial: ReadonlyMap<string, Error>;
   /** What could not be loaded. While there is any, blocks may be missing from `metas`. */
   readonly failures: readonly Error[];
-  /** Names of the marks of all blocks; absent where the listing does not go so deep. */
-  readonly marks?: ReadonlySet<string>;
+  /** Absent where nothing is known of marks. */
+  readonly marks?: KnownMarks;
 }
 
 interface Listed {
@@ -63,7 +67,16 @@ interface Cached {
   readonly modifiedMs: number | undefined;
 }
 
+/** How a block that a listing shows becomes a part of the view. */
+interface Takers {
+  readonly take: (listed: Listed, signal: AbortSignal) => Promise<void>;
+  readonly takeIndexed: (id: string, block: IndexedBlock) => void;
+}
+
 const LOOKUPS = 64;
+
+/** An upload that was not whole after this time will hardly ever be; the next index would tell. */
+const UPLOAD_MS = 48 * 3_600_000;
 
 /**
  * Finds the blocks of a bucket and loads their metas, once each. Several views with filters of their
@@ -122,16 +135,28 @@ export class BlockFetcher {
         } else failures.push(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
       }
     };
-    const isRecursive = this.#options.listing === 'recursive';
-    const marks = isRecursive ? await this.#listAll(partial, take, signal) : undefined;
-    if (!isRecursive) await this.#listRoot(partial, take, signal);
-    const unlisted = Array.from(this.#cached, ([id, { modifiedMs }]) => ({ id, modifiedMs }));
-    await concurrently(LOOKUPS, unlisted, signal, async (known, inner) => {
-      if (taken.has(known.id)) return;
+    const { listing } = this.#options;
+    let marks: KnownMarks | undefined;
+    let index: BucketIndex | undefined;
+    const takeIndexed = (id: string, { meta }: IndexedBlock) => {
+      taken.add(id);
+      found.set(id, { meta, modifiedMs: undefined });
+    };
+    if (listing === 'recursive') marks = await this.#listAll(partial, take, signal);
+    else {
+      // Before the listing: what it says is then older than what is seen.
+      index = listing === 'concurrent' ? undefined : await listing.load(signal);
+      marks = index && marksIn(index);
+      await this.#listRoot(partial, index, { take, takeIndexed }, signal);
+    }
+    const unlisted = new Set([...this.#cached.keys(), ...(index?.blocks.keys() ?? [])]);
+    await concurrently(LOOKUPS, unlisted.difference(taken), signal, async (id, inner) => {
       try {
-        if (!(await this.#isStillThere(known.id, inner))) return;
-        partial.delete(known.id);
-        await take(known, inner);
+        if (!(await this.#isStillThere(id, inner))) return;
+        partial.delete(id);
+        const indexed = index?.blocks.get(id);
+        if (indexed !== undefined) takeIndexed(id, indexed);
+        else await take({ id, modifiedMs: this.#cached.get(id)?.modifiedMs }, inner);
       } catch (thrown) {
         inner.throwIfAborted();
         failures.push(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
@@ -154,7 +179,8 @@ export class BlockFetcher {
 
   async #listRoot(
     partial: Map<string, Error>,
-    take: (listed: Listed, signal: AbortSignal) => Promise<void>,
+    index: BucketIndex | undefined,
+    { take, takeIndexed }: Takers,
     signal: AbortSignal,
   ): Promise<void> {
     const { bucket } = this.#options;
@@ -162,6 +188,15 @@ export class BlockFetcher {
     await concurrently(LOOKUPS, root, signal, async ({ name }, inner) => {
       const id = blockIdOf(name);
       if (id === undefined) return;
+      const indexed = index?.blocks.get(id);
+      if (indexed !== undefined) {
+        takeIndexed(id, indexed);
+        return;
+      }
+      if (index !== undefined && isLeftBehind(id, index)) {
+        partial.set(id, withoutMeta(id));
+        return;
+      }
       // A meta that is not cached is read, which tells as well whether it is there.
       const isThere = !(await this.#isCached(id)) || (await this.#isStillThere(id, inner));
       if (!isThere) partial.set(id, withoutMeta(id));
@@ -170,12 +205,12 @@ export class BlockFetcher {
     });
   }
 
-  /** Gives the names of all marks. */
+  /** Gives what the names of the marks tell. */
   async #listAll(
     partial: Map<string, Error>,
     take: (listed: Listed, signal: AbortSignal) => Promise<void>,
     signal: AbortSignal,
-  ): Promise<ReadonlySet<string>> {
+  ): Promise<KnownMarks> {
     const listing = this.#options.bucket.list('', { recursive: true, signal });
     const seen = new Set<string>();
     const marks = new Set<string>();
@@ -184,13 +219,13 @@ export class BlockFetcher {
       const id = blockIdOf(entry.name);
       if (id === undefined) return;
       seen.add(id);
-      if (isMarkName(entry.name)) marks.add(entry.name);
+      if (markKindOf(entry.name) !== undefined) marks.add(entry.name);
       if (!entry.name.endsWith(`/${META_FILENAME}`)) return;
       whole.add(id);
       await take({ id, modifiedMs: entry.modifiedMs }, inner);
     });
     for (const id of seen) if (!whole.has(id)) partial.set(id, withoutMeta(id));
-    return marks;
+    return { of: (id, kind) => (marks.has(markName(id, kind)) ? 'unread' : 'none') };
   }
 
   async #isCached(id: string): Promise<boolean> {
@@ -364,6 +399,20 @@ function versionOf(text: string): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+function marksIn({ blocks }: BucketIndex): KnownMarks {
+  return {
+    of(id, kind) {
+      const block = blocks.get(id);
+      return block === undefined ? 'unread' : (block.marks[kind] ?? 'none');
+    },
+  };
+}
+
+/** Whether the index had a block as partial that was not new then. */
+function isLeftBehind(id: string, { partial, listedMs }: BucketIndex): boolean {
+  return partial.has(id) && isUlid(id) && listedMs - ulidTimeMs(id) > UPLOAD_MS;
 }
 
 function withoutMeta(id: string): Error {

@@ -12,21 +12,27 @@ import type { Metrics } from '#/telemetry/metrics.ts';
 import { ZERO_TIME } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { SyncCounts, SyncState } from './fetch-metrics.ts';
-import { markName, readMark } from './markers.ts';
+import { readMark } from './markers.ts';
 import type { Mark, MarkKind } from './markers.ts';
 
 /** Takes blocks out of a view, or changes what the view says of them. */
 export interface BlockFilter {
   /**
    * Changes `metas` in place and counts what it does. What it throws fails the synchronization.
-   * `listedMarks` are the names of all marks there are, where the listing showed them.
+   * `known` is what the look at the bucket already told of marks.
    */
   apply(
     metas: Map<string, BlockMeta>,
     counts: SyncCounts,
     signal: AbortSignal,
-    listedMarks?: ReadonlySet<string>,
+    known?: KnownMarks,
   ): Promise<void> | void;
+}
+
+/** What a look at the bucket tells of marks without reading each. */
+export interface KnownMarks {
+  /** A block's mark; `none` if it has none, `unread` if it has to be read to find out. */
+  of(id: string, kind: MarkKind): Mark | 'none' | 'unread';
 }
 
 /** Label that carries a block's ULID while its external labels are relabeled. */
@@ -171,14 +177,17 @@ export class MarkFilter implements BlockFilter {
     metas: Map<string, BlockMeta>,
     counts: SyncCounts,
     signal: AbortSignal,
-    listedMarks?: ReadonlySet<string>,
+    known?: KnownMarks,
   ): Promise<void> {
     const { bucket, concurrency, log } = this.#options;
     const marks = new Map<string, Mark>();
-    const ids = [...metas.keys()].filter((id) => {
-      return listedMarks === undefined || listedMarks.has(markName(id, this.#kind));
-    });
-    await concurrently(concurrency, ids, signal, async (id, inner) => {
+    const unread: string[] = [];
+    for (const id of metas.keys()) {
+      const mark = known?.of(id, this.#kind) ?? 'unread';
+      if (mark === 'unread') unread.push(id);
+      else if (mark !== 'none') marks.set(id, mark);
+    }
+    await concurrently(concurrency, unread, signal, async (id, inner) => {
       try {
         const mark = await readMark(bucket, id, this.#kind, inner);
         if (mark !== undefined) marks.set(id, mark);

@@ -23,6 +23,8 @@ const MARKS = {
   'no-downsample': { filename: 'no-downsample-mark.json', timeKey: 'no_downsample_time' },
 } as const;
 
+export const MARK_KINDS = Object.keys(MARKS) as readonly MarkKind[];
+
 export const MANUAL_REASON = 'manual';
 export const noCompactReasons = [
   MANUAL_REASON,
@@ -38,10 +40,11 @@ export function markName(id: string, kind: MarkKind): string {
   return `${id}/${MARKS[kind].filename}`;
 }
 
-/** Whether an object, by its name, is a mark of any kind. */
-export function isMarkName(name: string): boolean {
+/** Which kind of mark an object is, by its name; `undefined` if none. */
+export function markKindOf(name: string): MarkKind | undefined {
   const [, file, ...rest] = name.split('/');
-  return rest.length === 0 && Object.values(MARKS).some(({ filename }) => filename === file);
+  if (rest.length > 0) return undefined;
+  return MARK_KINDS.find((kind) => MARKS[kind].filename === file);
 }
 
 /**

@@ -1,6 +1,8 @@
 import { cachingBucket } from '#/blocks/caching-bucket.ts';
 import type { CachingBucketConfig } from '#/blocks/caching-bucket-config.ts';
+import { BucketIndexReader } from '#/blocks/bucket-index-reader.ts';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
+import type { FetcherOptions } from '#/blocks/fetcher.ts';
 import {
   DeduplicateFilter,
   MarkFilter,
@@ -50,7 +52,7 @@ export interface StoreConfig {
   readonly memoryBytes: number;
   readonly sync: {
     readonly intervalMs: number;
-    readonly listing: 'concurrent' | 'recursive';
+    readonly listing: 'concurrent' | 'recursive' | 'bucket-index';
     /** Blocks that are opened, and metas that are read, at once. */
     readonly blockConcurrency: number;
     readonly metaConcurrency: number;
@@ -76,7 +78,7 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
   const bucket = await openCachedBucket(config, open, runtime);
   const viewer = new BlockFetcher({
     bucket,
-    listing: config.sync.listing,
+    listing: listingOf(config, bucket, runtime),
     concurrency: config.sync.metaConcurrency,
     cacheDirectory: config.dataDirectory,
     clock,
@@ -122,6 +124,18 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
       log.warn('cannot look into the bucket; serving what is known', { err: thrown });
     }
   });
+}
+
+/** A younger index than this is the view of a compactor that is alive. */
+const INDEX_MAX_AGE_MS = 3_600_000;
+
+function listingOf(
+  { sync: { listing } }: StoreConfig,
+  bucket: Bucket,
+  { clock, log, metrics }: Runtime,
+): FetcherOptions['listing'] {
+  if (listing !== 'bucket-index') return listing;
+  return new BucketIndexReader({ bucket, maxAgeMs: INDEX_MAX_AGE_MS, clock, log, metrics });
 }
 
 async function openCachedBucket(

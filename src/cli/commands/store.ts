@@ -61,8 +61,8 @@ export const storeFlags = {
     help: 'How often to look for new blocks.',
     default: '15m',
   }),
-  'block-discovery-strategy': flag.oneOf(['concurrent', 'recursive'], {
-    help: 'How blocks are found: by a look for each meta.json, or by one listing of everything.',
+  'block-discovery-strategy': flag.oneOf(['concurrent', 'recursive', 'bucket-index'], {
+    help: 'How blocks are found: by a look for each meta.json, by one listing of everything, or through the index that hindsight compact keeps in the bucket (as concurrent while there is none).',
     default: 'concurrent',
   }),
   'block-sync-concurrency': flag.integer({
