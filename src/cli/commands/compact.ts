@@ -1,7 +1,9 @@
+import { LocalBlockWork } from '#/compact/block-work.ts';
 import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
 import type { Retentions } from '#/compact/retention-plan.ts';
+import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
 import { BadInputError } from '#/lib/errors.ts';
@@ -156,7 +158,10 @@ export const compactCommand = componentCommand(
     flags: compactFlags,
     planned: plannedCompactFlags,
   },
-  (values, runtime) => runCompact(compactConfig(values), runtime),
+  (values, runtime) => {
+    const work = new ThreadedBlockWork(runtime.disk, new LocalBlockWork(runtime.disk));
+    return runCompact(compactConfig(values), runtime, { work });
+  },
 );
 
 export function compactConfig(values: FlagValues<typeof compactFlags>): CompactConfig {

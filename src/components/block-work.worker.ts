@@ -1,0 +1,21 @@
+import { LocalBlockWork } from '#/compact/block-work.ts';
+import { nodeDisk } from '#/lib/disk.ts';
+import { CorruptionError } from '#/lib/errors.ts';
+import { serveRequests } from '#/lib/worker-pool.ts';
+import type { BlockAnswer, BlockRequest } from './threaded-block-work.ts';
+
+const work = new LocalBlockWork(nodeDisk);
+/** Whoever wants the work to end ends the thread. */
+const never = new AbortController().signal;
+
+serveRequests(async (request: BlockRequest): Promise<BlockAnswer> => {
+  try {
+    if (request.kind === 'merge') {
+      return { kind: 'merged', result: await work.merge(request.work, never) };
+    }
+    return { kind: 'downsampled', meta: await work.downsample(request.work, never) };
+  } catch (thrown) {
+    if (!(thrown instanceof CorruptionError)) throw thrown;
+    return { kind: 'damaged', message: thrown.message };
+  }
+});

@@ -1,0 +1,87 @@
+import type { BlockWork, DownsampleWork, MergeWork, OnFraction } from '#/compact/block-work.ts';
+import type { MergeResult } from '#/compact/merge-blocks.ts';
+import type { Disk } from '#/lib/disk.ts';
+import { assert, CorruptionError } from '#/lib/errors.ts';
+import { WorkerPool } from '#/lib/worker-pool.ts';
+import { readBlockMeta } from '#/tsdb/block.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+
+export type BlockRequest =
+  | { readonly kind: 'merge'; readonly work: MergeWork }
+  | { readonly kind: 'downsample'; readonly work: DownsampleWork };
+
+export type BlockAnswer =
+  | { readonly kind: 'merged'; readonly result: MergeResult }
+  | { readonly kind: 'downsampled'; readonly meta: BlockMeta }
+  | { readonly kind: 'damaged'; readonly message: string };
+
+/** Below this, a thread takes longer to start than the work takes. */
+const THREAD_FROM_SAMPLES = 5_000_000;
+
+/**
+ * Gives large work to a thread of its own on the real disk, so that several jobs use several cores and
+ * the main thread stays free. The thread ends with the work, or when `signal` aborts: nothing of it
+ * writes any more when the call has ended. How far it is cannot be told.
+ */
+export class ThreadedBlockWork implements BlockWork {
+  readonly #disk: Disk;
+  readonly #local: BlockWork;
+  readonly #fromSamples: number;
+
+  /** `local` does what is too small for a thread, less than `fromSamples`. */
+  constructor(disk: Disk, local: BlockWork, fromSamples = THREAD_FROM_SAMPLES) {
+    this.#disk = disk;
+    this.#local = local;
+    this.#fromSamples = fromSamples;
+  }
+
+  async merge(work: MergeWork, signal: AbortSignal, onFraction?: OnFraction): Promise<MergeResult> {
+    if (!(await this.#isLarge(work.inputs))) return this.#local.merge(work, signal, onFraction);
+    const answer = await onThread({ kind: 'merge', work }, signal);
+    assert(answer.kind === 'merged', 'a merge was asked for');
+    return answer.result;
+  }
+
+  async downsample(
+    work: DownsampleWork,
+    signal: AbortSignal,
+    onFraction?: OnFraction,
+  ): Promise<BlockMeta> {
+    if (!(await this.#isLarge([work.input]))) {
+      return this.#local.downsample(work, signal, onFraction);
+    }
+    const answer = await onThread({ kind: 'downsample', work }, signal);
+    assert(answer.kind === 'downsampled', 'downsampling was asked for');
+    return answer.meta;
+  }
+
+  async #isLarge(directories: readonly string[]): Promise<boolean> {
+    let samples = 0;
+    for (const directory of directories) {
+      samples += (await readBlockMeta(this.#disk, directory)).stats.numSamples;
+    }
+    return samples >= this.#fromSamples;
+  }
+}
+
+/** @throws CorruptionError if an input is damaged, UnavailableError if the thread dies. */
+async function onThread(
+  request: BlockRequest,
+  signal: AbortSignal,
+): Promise<Exclude<BlockAnswer, { kind: 'damaged' }>> {
+  const entry = new URL('./block-work.worker.ts', import.meta.url);
+  await using pool = new WorkerPool<BlockRequest, BlockAnswer>(entry, 1);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason as Error);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    const running = pool.run(request, signal);
+    // When the thread is stopped, its failure has nobody left to hear it.
+    running.catch(() => undefined);
+    const answer = await Promise.race([running, aborted]);
+    if (answer.kind === 'damaged') throw new CorruptionError(answer.message);
+    return answer;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
