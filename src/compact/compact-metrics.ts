@@ -23,6 +23,10 @@ export class CompactMetrics {
   readonly todoDownsamples;
   readonly todoDeletions;
   readonly heldBlocks;
+  readonly blocksCleaned;
+  readonly blockCleanupFailures;
+  readonly partialDeletionAttempts;
+  readonly cleanupLoops;
   readonly quarantinedGroups;
   readonly backlogAgeSeconds;
   readonly neededDiskBytes;
@@ -108,6 +112,22 @@ export class CompactMetrics {
     this.heldBlocks = own(
       'retention_held_blocks',
       'Blocks that are kept past their retention, because coarser ones are still to be made of them.',
+    );
+    this.blocksCleaned = counter(
+      'blocks_cleaned_total',
+      'Total number of blocks deleted in compactor.',
+    );
+    this.blockCleanupFailures = counter(
+      'block_cleanup_failures_total',
+      'Failures encountered while deleting blocks in compactor.',
+    );
+    this.partialDeletionAttempts = counter(
+      'aborted_partial_uploads_deletion_attempts_total',
+      'Total number of started deletions of blocks that are assumed aborted and only partially uploaded.',
+    );
+    this.cleanupLoops = counter(
+      'block_cleanup_loops_total',
+      'Total number of concurrent cleanup loops of partially uploaded blocks and marked blocks that were executed successfully.',
     );
     this.quarantinedGroups = own(
       'quarantined_groups',

@@ -1,14 +1,16 @@
 import { join } from 'node:path';
 import { isMissing } from '#/lib/disk.ts';
 import type { Disk } from '#/lib/disk.ts';
-import { isUlid } from '#/lib/ulid.ts';
+import { isUlid, ulidTimeMs } from '#/lib/ulid.ts';
 
 const RECORD_FILENAME = 'job.json';
+/** For how long a job is gone on with; well below the age at which cleaners remove partial uploads. */
+const RESUMED_FOR_MS = 24 * 3_600_000;
 
 /**
  * Prepares the directory of a job that makes one block of others, and returns the new block's ULID.
- * It is the same again after a crash, as long as the inputs are: what an interrupted upload left in
- * the bucket is then completed, not left behind. Downloaded inputs stay, everything else is removed.
+ * It is the same again after a crash, as long as the inputs are and for a day: what an interrupted upload
+ * left in the bucket is then completed, not left behind. Downloaded inputs stay, everything else is removed.
  */
 export async function openJobDirectory(
   disk: Disk,
@@ -18,8 +20,12 @@ export async function openJobDirectory(
 ): Promise<string> {
   await disk.makeDirectory(directory);
   const known = await readRecord(disk, join(directory, RECORD_FILENAME));
-  const isSame = known !== undefined && known.inputs.join() === inputs.join();
-  const ulid = isSame ? known.ulid : newId();
+  const fresh = newId();
+  const isSame =
+    known !== undefined &&
+    known.inputs.join() === inputs.join() &&
+    ulidTimeMs(fresh) - ulidTimeMs(known.ulid) < RESUMED_FOR_MS;
+  const ulid = isSame ? known.ulid : fresh;
   const kept = new Set([...inputs, RECORD_FILENAME]);
   for (const { name } of await disk.list(directory)) {
     if (!kept.has(name)) await disk.remove(join(directory, name));

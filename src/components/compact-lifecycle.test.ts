@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
-import { readMark } from '#/blocks/markers.ts';
+import { markBlock, printMark, readMark } from '#/blocks/markers.ts';
+import { UnavailableError } from '#/lib/errors.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import { CompactWorld, HOUR_MS } from './testing/compact-world.ts';
 
@@ -28,5 +29,101 @@ describe('retention', () => {
     await assert.rejects(run, /needs \d+ bytes of disk/);
     assert.equal((await world.blocks()).length, 1);
     assert.equal(await world.metric('hindsight_compact_retention_held_blocks'), 1);
+  });
+});
+
+describe('cleaning', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text);
+
+  test('deletes what was marked long enough ago, and no more', async () => {
+    const world = new CompactWorld();
+    const old = await world.addBlock({ from: 0, to: 2 });
+    const recent = await world.addBlock({ from: 2, to: 4 });
+    const kept = await world.addBlock({ from: 4, to: 6 });
+    await markBlock(world.bucket, old.ulid, { kind: 'deletion', clock: world.clock });
+    await world.clock.advance(30 * HOUR_MS);
+    await markBlock(world.bucket, recent.ulid, { kind: 'deletion', clock: world.clock });
+    await world.clock.advance(18 * HOUR_MS);
+    await world.compact();
+    const ids = new Set((await world.names()).map((name) => name.split('/', 1).join()));
+    assert.deepEqual([...ids].sort(), [recent.ulid, kept.ulid, 'hindsight']);
+    assert.equal(await world.metric('thanos_compact_blocks_cleaned_total'), 1);
+  });
+
+  test('a mark whose time was wrong waits for the delay by the time of the bucket', async () => {
+    const world = new CompactWorld();
+    const { ulid } = await world.addBlock({ from: 0, to: 2 });
+    const mark = { id: ulid, timeMs: world.clock.now() - 90 * HOUR_MS, details: '', reason: '' };
+    await world.bucket.upload(`${ulid}/deletion-mark.json`, bytes(printMark('deletion', mark)));
+    await world.compact();
+    assert.ok((await world.names()).includes(`${ulid}/index`));
+    await world.clock.advance(49 * HOUR_MS);
+    await world.compact();
+    assert.deepEqual(await world.names(), ['hindsight/clock']);
+  });
+
+  test('with no delay, what a run has compacted is gone at its end', async () => {
+    const world = new CompactWorld();
+    for (let from = 0; from < 10; from += 2) await world.addBlock({ from, to: from + 2 });
+    await world.compact({ deleteDelayMs: 0 });
+    assert.equal(await world.ranges(), '0-8 8-10');
+    assert.ok(!(await world.names()).some((name) => name.endsWith('mark.json')));
+  });
+
+  test('a deletion that broke off is gone on with', async () => {
+    const world = new CompactWorld();
+    const { ulid } = await world.addBlock({ from: 0, to: 2 });
+    await markBlock(world.bucket, ulid, { kind: 'deletion', clock: world.clock });
+    await world.bucket.remove(`${ulid}/meta.json`);
+    await world.compact();
+    assert.ok((await world.names()).includes(`${ulid}/index`), 'its delay is not over');
+    await world.compact({ deleteDelayMs: 0 });
+    assert.deepEqual(await world.names(), ['hindsight/clock']);
+  });
+
+  test('an upload is given up when nothing of it has changed for two days', async () => {
+    const world = new CompactWorld();
+    const { ulid } = await world.addBlock({ from: 0, to: 2 });
+    await world.bucket.remove(`${ulid}/meta.json`);
+    await world.clock.advance(40 * HOUR_MS);
+    await world.bucket.upload(`${ulid}/chunks/000002`, bytes('more'));
+    await world.clock.advance(40 * HOUR_MS);
+    await world.compact();
+    assert.ok((await world.names()).includes(`${ulid}/index`), 'the last file came 40 h ago');
+    await world.clock.advance(9 * HOUR_MS);
+    await world.compact();
+    assert.deepEqual(await world.names(), ['hindsight/clock']);
+    const attempts = 'thanos_compact_aborted_partial_uploads_deletion_attempts_total';
+    assert.equal(await world.metric(attempts), 1);
+  });
+
+  test('a block whose meta.json is damaged is not taken for an upload', async () => {
+    const world = new CompactWorld();
+    const { ulid } = await world.addBlock({ from: 0, to: 2 });
+    await world.bucket.upload(`${ulid}/meta.json`, bytes('{"ver'));
+    await world.clock.advance(400 * HOUR_MS);
+    await world.compact();
+    assert.ok((await world.names()).includes(`${ulid}/index`));
+    await markBlock(world.bucket, ulid, { kind: 'deletion', clock: world.clock });
+    await world.compact({ deleteDelayMs: 0 });
+    assert.deepEqual(await world.names(), ['hindsight/clock']);
+  });
+
+  test('what cannot be deleted keeps nothing else', async () => {
+    const world = new CompactWorld();
+    for (const from of [0, 2, 4]) {
+      const { ulid } = await world.addBlock({ from, to: from + 2 });
+      await markBlock(world.bucket, ulid, { kind: 'deletion', clock: world.clock });
+    }
+    let refused = 0;
+    const remove = world.bucket.remove.bind(world.bucket);
+    world.bucket.remove = (name, options) => {
+      if (refused > 0 || !name.endsWith('meta.json')) return remove(name, options);
+      refused++;
+      return Promise.reject(new UnavailableError('not now'));
+    };
+    await assert.rejects(world.compact({ deleteDelayMs: 0 }), /cannot be deleted: not now/);
+    assert.equal(await world.metric('thanos_compact_block_cleanup_failures_total'), 1);
+    assert.equal((await world.names()).filter((name) => name.endsWith('meta.json')).length, 1);
   });
 });

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
 import {
   consistencyDelay,
@@ -12,6 +13,7 @@ import { LocalBlockWork } from '#/compact/block-work.ts';
 import type { BlockWork } from '#/compact/block-work.ts';
 import { BucketView } from '#/compact/bucket-view.ts';
 import { CompactMetrics } from '#/compact/compact-metrics.ts';
+import { Cleaner } from '#/compact/cleaner.ts';
 import { Compactor } from '#/compact/compactor.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { DownsampleQueue } from '#/compact/downsample-queue.ts';
@@ -41,6 +43,8 @@ export interface CompactConfig {
   /** Stay and look for more work; else end when all is done. */
   readonly wait: boolean;
   readonly waitIntervalMs: number;
+  /** How often blocks that are to go are deleted; 0 for `waitIntervalMs`. With `wait` only. */
+  readonly cleanupIntervalMs: number;
   /** How often the metrics of what is left are brought up to date; 0 for never. With `wait` only. */
   readonly progressIntervalMs: number;
   readonly sync: {
@@ -76,6 +80,8 @@ export interface CompactConfig {
 /** One of the things that a compactor does, independent of the others but for the view they share. */
 interface Queue {
   readonly name: string;
+  /** Default: that of the configuration. */
+  readonly intervalMs?: number;
   pass(signal: AbortSignal): Promise<PassResult>;
   /** Brings the metrics of what is left up to date. */
   showProgress?(signal: AbortSignal): Promise<void>;
@@ -135,6 +141,7 @@ export async function runCompact(
 /** In the order in which a single run goes through them. */
 function queuesOf(config: CompactConfig, view: BucketView, context: JobContext): Queue[] {
   const board = new GroupBoard();
+  const downsampling = new GroupBoard();
   const compactor = new Compactor(view, board, context, config.concurrency);
   const queues: Queue[] = [
     {
@@ -144,7 +151,7 @@ function queuesOf(config: CompactConfig, view: BucketView, context: JobContext):
     },
   ];
   if (config.downsampleAges !== undefined) {
-    const queue = new DownsampleQueue(view, new GroupBoard(), context, {
+    const queue = new DownsampleQueue(view, downsampling, context, {
       ages: config.downsampleAges,
       concurrency: config.downsampleConcurrency,
       isBusy: ({ ulid }) => board.isBusy(ulid),
@@ -164,6 +171,20 @@ function queuesOf(config: CompactConfig, view: BucketView, context: JobContext):
       showProgress: (signal) => queue.showProgress(signal),
     });
   }
+  const cleaner = new Cleaner(view, context, {
+    deleteDelayMs: config.deleteDelayMs,
+    isBusy: (id) => board.isBusy(id) || downsampling.isBusy(id),
+  });
+  queues.push({
+    name: 'cleaning',
+    ...(config.cleanupIntervalMs > 0 ? { intervalMs: config.cleanupIntervalMs } : {}),
+    async pass(signal) {
+      if (config.downsampleAges === undefined) {
+        await context.disk.remove(join(config.dataDirectory, 'downsample'));
+      }
+      return cleaner.pass(signal);
+    },
+  });
   return queues;
 }
 
@@ -194,7 +215,7 @@ async function runForever(
         of,
       );
     await iterate();
-    await every(clock, waitIntervalMs, of, iterate);
+    await every(clock, queue.intervalMs ?? waitIntervalMs, of, iterate);
   });
   if (progressIntervalMs > 0) {
     loops.push((of) =>

@@ -65,6 +65,10 @@ export const compactFlags = {
     help: 'Blocks of a compaction that are downloaded at once.',
     default: '1',
   }),
+  'compact.cleanup-interval': flag.duration({
+    help: 'How often marked blocks and what is left of uploads are deleted, with --wait; 0s for as often as --wait-interval.',
+    default: '5m',
+  }),
   'compact.progress-interval': flag.duration({
     help: 'How often metrics of what is left are brought up to date, with --wait; 0s for never.',
     default: '5m',
@@ -138,7 +142,6 @@ export const compactFlags = {
 /** Flags of Thanos's compactor that come later. */
 export const plannedCompactFlags = [
   ...plannedServerFlags,
-  'compact.cleanup-interval',
   'block-viewer.global.sync-block-interval',
   'block-viewer.global.sync-block-timeout',
   'debug.halt-on-error',
@@ -191,6 +194,7 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
     dataDirectory: values['data-dir'],
     wait: values.wait,
     waitIntervalMs: values['wait-interval'],
+    cleanupIntervalMs: values['compact.cleanup-interval'],
     progressIntervalMs: values['compact.progress-interval'],
     sync: {
       listing: values['block-discovery-strategy'],

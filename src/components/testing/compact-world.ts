@@ -104,6 +104,7 @@ export class CompactWorld {
       dataDirectory: '/data',
       wait: false,
       waitIntervalMs: 300_000,
+      cleanupIntervalMs: 0,
       progressIntervalMs: 0,
       sync: { listing: 'recursive', metaConcurrency: 4 },
       filters: {
