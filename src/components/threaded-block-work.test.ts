@@ -36,7 +36,10 @@ describe('ThreadedBlockWork', () => {
       metas.push(await builder.write(nodeDisk, join(root, 'in'), { ulid, thanos }));
     }
   });
-  after(() => rm(root, { recursive: true }));
+  after(async () => {
+    await threaded[Symbol.asyncDispose]();
+    await rm(root, { recursive: true });
+  });
 
   const mergeInto = (directory: string) => ({
     inputs: IDS.map((id) => join(root, 'in', id)),

@@ -18,15 +18,20 @@ export type BlockAnswer =
 /** Below this, a thread takes longer to start than the work takes. */
 const THREAD_FROM_SAMPLES = 5_000_000;
 
+type OneThread = WorkerPool<BlockRequest, BlockAnswer>;
+
 /**
- * Gives large work to a thread of its own on the real disk, so that several jobs use several cores and
- * the main thread stays free. The thread ends with the work, or when `signal` aborts: nothing of it
- * writes any more when the call has ended. How far it is cannot be told.
+ * Gives large work to threads on the real disk, so that several jobs use several cores and the main
+ * thread stays free. A thread does one work at a time and is kept for the next, unless the work
+ * fails or `signal` aborts: then it is stopped, and nothing of it writes any more when the call ends.
+ * How far it is cannot be told.
  */
-export class ThreadedBlockWork implements BlockWork {
+export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
   readonly #disk: Disk;
   readonly #local: BlockWork;
   readonly #fromSamples: number;
+  /** Threads without work, as many as ever worked at once; their code is warm. */
+  readonly #idle: OneThread[] = [];
 
   /** `local` does what is too small for a thread, less than `fromSamples`. */
   constructor(disk: Disk, local: BlockWork, fromSamples = THREAD_FROM_SAMPLES) {
@@ -37,7 +42,7 @@ export class ThreadedBlockWork implements BlockWork {
 
   async merge(work: MergeWork, signal: AbortSignal, onFraction?: OnFraction): Promise<MergeResult> {
     if (!(await this.#isLarge(work.inputs))) return this.#local.merge(work, signal, onFraction);
-    const answer = await onThread({ kind: 'merge', work }, signal);
+    const answer = await this.#onThread({ kind: 'merge', work }, signal);
     assert(answer.kind === 'merged', 'a merge was asked for');
     return answer.result;
   }
@@ -50,9 +55,32 @@ export class ThreadedBlockWork implements BlockWork {
     if (!(await this.#isLarge([work.input]))) {
       return this.#local.downsample(work, signal, onFraction);
     }
-    const answer = await onThread({ kind: 'downsample', work }, signal);
+    const answer = await this.#onThread({ kind: 'downsample', work }, signal);
     assert(answer.kind === 'downsampled', 'downsampling was asked for');
     return answer.meta;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map((thread) => thread[Symbol.asyncDispose]()));
+  }
+
+  /** @throws CorruptionError if an input is damaged, UnavailableError if the thread dies. */
+  async #onThread(
+    request: BlockRequest,
+    signal: AbortSignal,
+  ): Promise<Exclude<BlockAnswer, { kind: 'damaged' }>> {
+    const entry = new URL('./block-work.worker.ts', import.meta.url);
+    const thread = this.#idle.pop() ?? new WorkerPool<BlockRequest, BlockAnswer>(entry, 1);
+    let answer: BlockAnswer;
+    try {
+      answer = await unlessAborted(thread.run(request, signal), signal);
+    } catch (thrown) {
+      await thread[Symbol.asyncDispose]();
+      throw thrown;
+    }
+    this.#idle.push(thread);
+    if (answer.kind === 'damaged') throw new CorruptionError(answer.message);
+    return answer;
   }
 
   async #isLarge(directories: readonly string[]): Promise<boolean> {
@@ -64,23 +92,14 @@ export class ThreadedBlockWork implements BlockWork {
   }
 }
 
-/** @throws CorruptionError if an input is damaged, UnavailableError if the thread dies. */
-async function onThread(
-  request: BlockRequest,
-  signal: AbortSignal,
-): Promise<Exclude<BlockAnswer, { kind: 'damaged' }>> {
-  const entry = new URL('./block-work.worker.ts', import.meta.url);
-  await using pool = new WorkerPool<BlockRequest, BlockAnswer>(entry, 1);
+async function unlessAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason as Error);
   signal.addEventListener('abort', abort, { once: true });
+  // When the thread is stopped, its failure has nobody left to hear it.
+  running.catch(() => undefined);
   try {
-    const running = pool.run(request, signal);
-    // When the thread is stopped, its failure has nobody left to hear it.
-    running.catch(() => undefined);
-    const answer = await Promise.race([running, aborted]);
-    if (answer.kind === 'damaged') throw new CorruptionError(answer.message);
-    return answer;
+    return await Promise.race([running, aborted]);
   } finally {
     signal.removeEventListener('abort', abort);
   }

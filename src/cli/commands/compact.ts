@@ -161,9 +161,9 @@ export const compactCommand = componentCommand(
     flags: compactFlags,
     planned: plannedCompactFlags,
   },
-  (values, runtime) => {
-    const work = new ThreadedBlockWork(runtime.disk, new LocalBlockWork(runtime.disk));
-    return runCompact(compactConfig(values), runtime, { work });
+  async (values, runtime) => {
+    await using work = new ThreadedBlockWork(runtime.disk, new LocalBlockWork(runtime.disk));
+    await runCompact(compactConfig(values), runtime, { work });
   },
 );
 
