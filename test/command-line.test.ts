@@ -49,7 +49,7 @@ describe('a command line that cannot be understood', () => {
       out: '',
       error: 'hindsight: unknown command "qery"; did you mean query?\n',
     });
-    assert.match((await cli('frobnicate')).error, /use one of sidecar, store, query/);
+    assert.match((await cli('frobnicate')).error, /use one of sidecar, store, compact, query/);
     assert.equal((await cli()).code, 2);
     assert.equal((await cli('--help')).code, 0);
     assert.equal((await cli('store', '--nonsense', '--help')).code, 0);
@@ -123,7 +123,7 @@ describe('a command line that cannot be understood', () => {
       [
         'store',
         [bucket, '--block-discovery-strategy=guess'],
-        /must be one of concurrent, recursive, got "guess"$/,
+        /must be one of concurrent, recursive, bucket-index, got "guess"$/,
       ],
       ['sidecar', ['--prometheus.url=nowhere'], /^--prometheus.url: want a URL such as http:/],
     ];
