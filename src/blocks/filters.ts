@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '#/lib/clock.ts';
 import { concurrently } from '#/lib/concurrently.ts';
 import { CorruptionError, messageOf } from '#/lib/errors.ts';
@@ -80,6 +81,25 @@ export function labelShard(relabeling: Relabeling, leftOut: readonly string[] = 
         const external = Labels.fromObject(meta.thanos?.labels ?? {}).without(without);
         const kept = relabeling(external.with(BLOCK_ID_LABEL, id));
         return kept === undefined || kept.size === 0;
+      });
+    },
+  };
+}
+
+/**
+ * Keeps the blocks of the streams that fall to shard `index` of `count`: by a hash of their external
+ * labels without `leftOut`, so that replicas, and all resolutions of a stream, go to the same.
+ */
+export function streamShard(
+  { index, count }: { readonly index: number; readonly count: number },
+  leftOut: readonly string[] = [],
+): BlockFilter {
+  const without = new Set(leftOut);
+  return {
+    apply(metas, counts) {
+      dropWhere(metas, counts, 'label-excluded', ({ thanos }) => {
+        const { key } = Labels.fromObject(thanos?.labels ?? {}).without(without);
+        return createHash('sha256').update(key).digest().readUInt32BE(0) % count !== index;
       });
     },
   };

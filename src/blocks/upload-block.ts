@@ -40,6 +40,8 @@ export interface UploadBlock {
   readonly concurrency?: number;
   /** A block of plain Prometheus has no external labels. Default false. */
   readonly allowWithoutLabels?: boolean;
+  /** Called right before `meta.json` goes up; what it throws keeps the block from being seen. */
+  readonly confirm?: () => Promise<void>;
   /** Bytes are taken from it before they go. Default: as fast as they can. */
   readonly throttle?: Throttle;
   readonly signal: AbortSignal;
@@ -79,6 +81,7 @@ export async function uploadBlock(request: UploadBlock): Promise<BlockMeta> {
   await concurrently(request.concurrency ?? 1, segments.toReversed(), signal, ensure);
   await ensure(index!, signal);
   const uploaded = withFiles(meta, files, new Date(clock.now()).toISOString());
+  await request.confirm?.();
   await bucket.upload(metaName(id), new TextEncoder().encode(printBlockMeta(uploaded)), { signal });
   return uploaded;
 }

@@ -3,6 +3,7 @@ import { markName, readMark } from '#/blocks/markers.ts';
 import { concurrently } from '#/lib/concurrently.ts';
 import { CorruptionError, NotFoundError, messageOf } from '#/lib/errors.ts';
 import { isUlid, ulidTimeMs } from '#/lib/ulid.ts';
+import { LEASES_DIRECTORY } from './bucket-leases.ts';
 import type { BucketSnapshot, BucketView } from './bucket-view.ts';
 import type { JobContext } from './job-context.ts';
 import type { PassResult } from './pass-result.ts';
@@ -11,6 +12,7 @@ import type { PassResult } from './pass-result.ts';
 const CONCURRENCY = 32;
 /** How long nothing of an upload must have changed before it counts as given up. */
 export const PARTIAL_UPLOAD_AGE_MS = 48 * 3_600_000;
+const LEASE_AGE_MS = 48 * 3_600_000;
 /** An empty object, by whose date the bucket tells the time. */
 const CLOCK_NAME = 'hindsight/clock';
 
@@ -60,8 +62,9 @@ export class Cleaner {
         }
       });
     }
+    await this.#cleanLeases(signal);
     if (failures.length === 0) metrics.cleanupLoops.inc();
-    return { worked: 0, failures };
+    return { worked: 0, elsewhere: 0, failures };
   }
 
   /** What may be due by this machine's clock; the bucket is asked about those alone. */
@@ -125,6 +128,23 @@ export class Cleaner {
     for (const name of names) await bucket.remove(name, options);
     metrics.blocksCleaned.inc();
     log.info('deleted aborted partial upload', { block: id, objects: names.length });
+  }
+
+  /** Leases of jobs that are long done; those of jobs that run change all the time. */
+  async #cleanLeases(signal: AbortSignal): Promise<void> {
+    const { bucket, clock } = this.#context;
+    const options = { reason: 'deletion', signal } as const;
+    const old: string[] = [];
+    for await (const { name, modifiedMs } of bucket.list(`${LEASES_DIRECTORY}/`, options)) {
+      if (modifiedMs !== undefined && clock.now() - modifiedMs > LEASE_AGE_MS) old.push(name);
+    }
+    if (old.length === 0) return;
+    const bucketNowMs = await this.#bucketNowMs(signal);
+    for (const name of old) {
+      const attributes = await bucket.attributes(name, options);
+      if (attributes === undefined || bucketNowMs - attributes.modifiedMs <= LEASE_AGE_MS) continue;
+      await bucket.remove(name, options);
+    }
   }
 
   #isOver(markedMs: number): boolean {

@@ -80,7 +80,6 @@ export async function runCompaction(
     return { kind: 'empty' };
   }
   onPhase('uploading');
-  await lease.confirm(signal);
   await uploadBlock({
     disk,
     clock,
@@ -88,6 +87,7 @@ export async function runCompaction(
     directory: join(directory, ulid),
     hashFunction: options.hashFunction,
     concurrency: options.fileConcurrency,
+    confirm: () => lease.confirm(signal),
     signal,
   });
   onPhase('marking');

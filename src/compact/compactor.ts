@@ -46,10 +46,11 @@ export class Compactor {
     const { disk, options } = this.#context;
     const keys = new Set(groups.map(({ key }) => key));
     await removeStrangers(disk, join(options.dataDirectory, 'compact'), keys);
-    const result = { worked: 0, failures: [] as string[] };
+    const result = { worked: 0, elsewhere: 0, failures: [] as string[] };
     await concurrently(this.#concurrency, groups, signal, async (group, inner) => {
       const step = await this.#step(group, snapshot, inner);
       if (step.kind === 'worked') result.worked++;
+      if (step.kind === 'elsewhere') result.elsewhere++;
       if (step.kind === 'failed') result.failures.push(step.message);
     });
     this.#showQuarantine();
@@ -118,10 +119,10 @@ export class Compactor {
     if (group.blocks.length < 2) return { kind: 'idle' };
     metrics.groupRunsStarted.inc({ resolution });
     try {
-      const worked = await this.#compact(group, snapshot, signal);
+      const kind = await this.#compact(group, snapshot, signal);
       metrics.groupRunsCompleted.inc({ resolution });
       this.#board.failed(group, undefined);
-      return { kind: worked ? 'worked' : 'idle' };
+      return { kind };
     } catch (thrown) {
       signal.throwIfAborted();
       metrics.groupFailures.inc({ resolution });
@@ -141,7 +142,7 @@ export class Compactor {
     }
   }
 
-  async #compact(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<boolean> {
+  async #compact(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<Done> {
     const { options, leases, metrics, log } = this.#context;
     if (!options.verticalCompaction) checkOverlaps(group);
     const { plan, marks } = await planGuarded(
@@ -155,12 +156,12 @@ export class Compactor {
         indexBytes: (block) => this.#indexBytes(block, signal),
       },
     );
-    if (plan.length === 0 && marks.length === 0) return false;
+    if (plan.length === 0 && marks.length === 0) return 'idle';
     await using lease = await leases.acquire(`compact/${group.key}`, signal);
-    if (lease === undefined) return false;
+    if (lease === undefined) return 'elsewhere';
     await this.#mark(marks, lease, signal);
     if (plan.length === 0 || !(await this.#isStillThere(plan, snapshot, signal))) {
-      return marks.length > 0;
+      return marks.length > 0 ? 'worked' : 'idle';
     }
     const ids = plan.map(({ ulid }) => ulid);
     log.info('compaction planned', { group: group.name, blocks: ids });
@@ -175,7 +176,7 @@ export class Compactor {
       const { ulid, stats } = outcome.meta;
       log.info('blocks compacted', { group: group.name, blocks: ids, into: ulid, ...stats });
     }
-    return true;
+    return 'worked';
   }
 
   #phases(group: Group, blocks: readonly string[]): (phase: Phase, fraction?: number) => void {
@@ -214,10 +215,9 @@ export class Compactor {
   }
 }
 
-type Step =
-  | { readonly kind: 'idle' }
-  | { readonly kind: 'worked' }
-  | { readonly kind: 'failed'; readonly message: string };
+type Done = 'idle' | 'worked' | 'elsewhere';
+
+type Step = { readonly kind: Done } | { readonly kind: 'failed'; readonly message: string };
 
 function quarantined({ name }: Group): Step {
   return { kind: 'failed', message: `${name} is in quarantine` };

@@ -63,7 +63,6 @@ export async function runDownsampling(
   );
   const made = await completeBlock(disk, join(directory, ulid), [block], signal);
   onPhase('uploading');
-  await lease.confirm(signal);
   await uploadBlock({
     disk,
     clock,
@@ -71,6 +70,7 @@ export async function runDownsampling(
     directory: join(directory, ulid),
     hashFunction: options.hashFunction,
     concurrency: options.fileConcurrency,
+    confirm: () => lease.confirm(signal),
     signal,
   });
   await disk.remove(directory);

@@ -51,12 +51,12 @@ export class DownsampleQueue {
     const { disk, options } = this.#context;
     const keys = new Set(jobs.map(downsampleKey));
     await removeStrangers(disk, join(options.dataDirectory, 'downsample'), keys);
-    const result = { worked: 0, failures: [] as string[] };
+    const result = { worked: 0, elsewhere: 0, failures: [] as string[] };
     await concurrently(this.#options.concurrency, jobs, signal, async (job, inner) => {
       if (this.#options.isBusy?.(job.block) === true) return;
-      const failure = await this.#run(job, inner);
-      if (failure === undefined) result.worked++;
-      else result.failures.push(failure);
+      const done = await this.#run(job, inner);
+      if (done === 'worked' || done === 'elsewhere') result[done]++;
+      else result.failures.push(done.failure);
     });
     return result;
   }
@@ -73,15 +73,14 @@ export class DownsampleQueue {
     return jobs;
   }
 
-  /** What went wrong, if something did. */
-  async #run(job: DownsampleJob, signal: AbortSignal): Promise<string | undefined> {
+  async #run(job: DownsampleJob, signal: AbortSignal): Promise<Done> {
     const { metrics, log, clock, leases } = this.#context;
     const group = groupOf(job);
     const { ulid } = job.block;
     if (this.#board.isQuarantined(group, ulid))
-      return `downsampling block ${ulid} is in quarantine`;
+      return { failure: `downsampling block ${ulid} is in quarantine` };
     await using lease = await leases.acquire(`downsample/${downsampleKey(job)}`, signal);
-    if (lease === undefined) return undefined;
+    if (lease === undefined) return 'elsewhere';
     const resolution = resolutionLabel(group.resolutionMs);
     const startedMs = clock.now();
     try {
@@ -97,7 +96,7 @@ export class DownsampleQueue {
       );
       log.info('block downsampled', { block: ulid, into: made.ulid, resolution_ms: job.toMs });
       metrics.downsampleSeconds.observe({ resolution }, (clock.now() - startedMs) / 1000);
-      return undefined;
+      return 'worked';
     } catch (thrown) {
       signal.throwIfAborted();
       metrics.downsampleFailures.inc({ resolution });
@@ -114,13 +113,15 @@ export class DownsampleQueue {
         this.#board.failed(group, message);
         log.warn('downsampling failed; trying again', { block: ulid, err: message });
       }
-      return `downsampling block ${ulid}: ${message}`;
+      return { failure: `downsampling block ${ulid}: ${message}` };
     } finally {
       metrics.downsamples.inc({ resolution });
       this.#board.progress(group, undefined);
     }
   }
 }
+
+type Done = 'worked' | 'elsewhere' | { readonly failure: string };
 
 /** The block alone, under the key of its job. */
 function groupOf(job: DownsampleJob): Group {

@@ -38,7 +38,7 @@ export class RetentionQueue {
       log.info('block is kept past its retention: it is still to be downsampled', { block: ulid });
     }
     this.#show(0, held.length);
-    return { worked: 0, failures: [] };
+    return { worked: 0, elsewhere: 0, failures: [] };
   }
 
   /** Looks at the bucket for what is left to be done, and does nothing. */

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
 import { markBlock, printMark, readMark } from '#/blocks/markers.ts';
 import { UnavailableError } from '#/lib/errors.ts';
+import { FaultAt } from '#/lib/faults.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import { CompactWorld, HOUR_MS } from './testing/compact-world.ts';
 
@@ -125,5 +126,81 @@ describe('cleaning', () => {
     await assert.rejects(world.compact({ deleteDelayMs: 0 }), /cannot be deleted: not now/);
     assert.equal(await world.metric('thanos_compact_block_cleanup_failures_total'), 1);
     assert.equal((await world.names()).filter((name) => name.endsWith('meta.json')).length, 1);
+  });
+});
+
+describe('several compactors on one bucket', () => {
+  const leasesOf = (holder: string) => ({ holder, ttlMs: 60_000 });
+
+  /** Moves time on until all runs have ended. */
+  async function untilDone(world: CompactWorld, runs: readonly Promise<void>[]): Promise<void> {
+    let done = false;
+    const all = Promise.all(runs).finally(() => (done = true));
+    while (!done) {
+      await world.clock.advance(1000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await all;
+  }
+
+  test('do every job once', async () => {
+    const world = new CompactWorld();
+    for (const cluster of ['a', 'b', 'c']) {
+      for (let from = 0; from < 10; from += 2) {
+        await world.addBlock({ from, to: from + 2, labels: { cluster } });
+      }
+    }
+    const before = await world.samples();
+    const runs = ['one', 'two', 'three'].map((name) => {
+      return world.compact({ dataDirectory: `/${name}`, leases: leasesOf(name) });
+    });
+    await untilDone(world, runs);
+    assert.equal(await world.ranges(), '0-8 8-10 0-8 8-10 0-8 8-10');
+    assert.deepEqual(await world.samples(), before);
+    const made = world.log.lines.filter(({ message }) => message === 'blocks compacted');
+    assert.equal(made.length, 3);
+  });
+
+  test('a job whose compactor died goes to another after the time of its lease', async () => {
+    const world = new CompactWorld();
+    for (let from = 0; from < 10; from += 2) await world.addBlock({ from, to: from + 2 });
+    const calls = new FaultAt(Number.POSITIVE_INFINITY, 'refuse', true);
+    const twin = new CompactWorld();
+    for (let from = 0; from < 10; from += 2) await twin.addBlock({ from, to: from + 2 });
+    twin.restart(calls.plan);
+    await untilDone(twin, [twin.compact({ leases: leasesOf('calm') })]);
+    world.restart(new FaultAt(Math.floor(calls.count / 2), 'tear', true).plan);
+    await untilDone(world, [
+      world.compact({ leases: leasesOf('dead'), dataDirectory: '/dead' }).catch(() => undefined),
+    ]);
+    world.restart();
+    const start = world.clock.now();
+    await untilDone(world, [world.compact({ leases: leasesOf('other'), dataDirectory: '/other' })]);
+    assert.equal(await world.ranges(), '0-8 8-10');
+    assert.ok(world.clock.now() - start >= 60_000, 'the lease of the dead one was waited for');
+  });
+
+  test('without leases, shards divide the streams between them', async () => {
+    const world = new CompactWorld();
+    for (const cluster of ['a', 'b', 'c', 'd']) {
+      for (const replica of ['0', '1']) {
+        const labels = { cluster, replica };
+        for (let from = 0; from < 10; from += 2) {
+          await world.addBlock({ from, to: from + 2, labels });
+        }
+      }
+    }
+    const { filters } = world.config();
+    const shards = [0, 1, 2].map((index) =>
+      world.compact({
+        dataDirectory: `/${index}`,
+        replicaLabels: ['replica'],
+        filters: { ...filters, shard: { index, count: 3 } },
+      }),
+    );
+    await untilDone(world, shards);
+    assert.equal(await world.ranges(), Array.from({ length: 4 }, () => '0-8 8-10').join(' '));
+    const made = world.log.lines.filter(({ message }) => message === 'blocks compacted');
+    assert.equal(made.length, 4 * 6, 'five pairs of replicas and a range, once for each stream');
   });
 });

@@ -6,6 +6,7 @@ import {
   labelShard,
   MarkFilter,
   removeReplicaLabels,
+  streamShard,
   timePartition,
 } from '#/blocks/filters.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
@@ -21,6 +22,7 @@ import { GroupBoard } from '#/compact/group-board.ts';
 import type { JobContext } from '#/compact/job-context.ts';
 import { soleCompactor } from '#/compact/lease.ts';
 import type { Leases } from '#/compact/lease.ts';
+import { ProbedLeases } from '#/compact/probed-leases.ts';
 import type { PassResult } from '#/compact/pass-result.ts';
 import type { Retentions } from '#/compact/retention-plan.ts';
 import { RetentionQueue } from '#/compact/retention.ts';
@@ -56,7 +58,11 @@ export interface CompactConfig {
     readonly maxTime: TimeOrDuration;
     readonly consistencyDelayMs: number;
     readonly selector?: Relabeling;
+    /** Which part of the streams is this compactor's; all when absent. */
+    readonly shard?: { readonly index: number; readonly count: number };
   };
+  /** How leases in the bucket keep several compactors apart; `undefined` for no leases. */
+  readonly leases: { readonly holder: string; readonly ttlMs: number } | undefined;
   /** Between a block's deletion mark and its deletion. */
   readonly deleteDelayMs: number;
   /** External labels that tell replicas apart; they are merged into one. */
@@ -102,7 +108,7 @@ export async function runCompact(
   runtime: Runtime,
   parts: CompactParts = {},
 ): Promise<void> {
-  const { clock, disk, random, log, metrics, probe, signal } = runtime;
+  const { clock, disk, random, log, metrics, probe } = runtime;
   await using open = new AsyncDisposableStack();
   open.use(await serveHttp({ ...config.http, routes: [] }, runtime));
   const bucket = withReason(open.use(await config.openBucket(runtime)), 'compaction');
@@ -125,7 +131,7 @@ export async function runCompact(
     log,
     metrics: new CompactMetrics(metrics),
     work: parts.work ?? new LocalBlockWork(disk),
-    leases: parts.leases ?? soleCompactor,
+    leases: parts.leases ?? leasesOf(config, bucket, runtime),
   };
   metrics
     .gauge({ name: 'thanos_delete_delay_seconds', help: 'Configured delete delay in seconds.' })
@@ -135,7 +141,7 @@ export async function runCompact(
   open.defer(() => probe.notReady('stopping'));
   probe.ready();
   if (config.wait) await runForever(queues, config, runtime, context.metrics);
-  else await runOnce(queues, signal);
+  else await runOnce(queues, config, runtime);
 }
 
 /** In the order in which a single run goes through them. */
@@ -209,7 +215,7 @@ async function runForever(
       attempt(
         queue,
         async () => {
-          const failures = await drain(queue, of);
+          const { failures } = await drain(queue, of);
           if (failures.length === 0) metrics.iterations.inc();
         },
         of,
@@ -229,19 +235,39 @@ async function runForever(
   await together(signal, loops);
 }
 
-async function runOnce(queues: readonly Queue[], signal: AbortSignal): Promise<void> {
+/** Jobs of other compactors are waited for: one that has died does not end its own. */
+async function runOnce(
+  queues: readonly Queue[],
+  { leases }: CompactConfig,
+  { clock, log, signal }: Runtime,
+): Promise<void> {
   const failures: string[] = [];
-  for (const queue of queues) failures.push(...(await drain(queue, signal)));
+  for (const queue of queues) {
+    let result = await drain(queue, signal);
+    while (result.elsewhere > 0) {
+      log.info('waiting for jobs of other compactors', {
+        queue: queue.name,
+        jobs: result.elsewhere,
+      });
+      await clock.sleep((leases?.ttlMs ?? 0) / 2, signal);
+      result = await drain(queue, signal);
+    }
+    failures.push(...result.failures);
+  }
   if (failures.length === 0) return;
   throw new UnavailableError(`not everything could be done: ${failures.join('; ')}`);
 }
 
-/** Passes until one finds nothing to do; what the last one could not do is returned. */
-async function drain(queue: Queue, signal: AbortSignal): Promise<readonly string[]> {
+/** Passes until one finds nothing to do; that one's result is returned. */
+async function drain(queue: Queue, signal: AbortSignal): Promise<PassResult> {
   for (;;) {
-    const { worked, failures } = await queue.pass(signal);
-    if (worked === 0) return failures;
+    const result = await queue.pass(signal);
+    if (result.worked === 0) return result;
   }
+}
+
+function leasesOf({ leases }: CompactConfig, bucket: Bucket, { clock, log }: Runtime): Leases {
+  return leases === undefined ? soleCompactor : new ProbedLeases({ ...leases, bucket, clock, log });
 }
 
 /** The filters in Thanos's order. */
@@ -271,6 +297,7 @@ function openView(
       () => filters.minTime(clock.now()),
       () => filters.maxTime(clock.now()),
     ),
+    ...(filters.shard === undefined ? [] : [streamShard(filters.shard, replicaLabels)]),
     ...(filters.selector === undefined ? [] : [labelShard(filters.selector, replicaLabels)]),
     consistencyDelay(filters.consistencyDelayMs, { clock, metrics }),
     deletion,

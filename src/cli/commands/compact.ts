@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
@@ -6,7 +7,10 @@ import type { Retentions } from '#/compact/retention-plan.ts';
 import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
+import { systemClock } from '#/lib/clock.ts';
 import { BadInputError } from '#/lib/errors.ts';
+import { systemRandom } from '#/lib/random.ts';
+import { newUlid } from '#/lib/ulid.ts';
 import { formatDuration } from '#/model/time.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import { componentCommand } from '../command.ts';
@@ -72,6 +76,22 @@ export const compactFlags = {
   'compact.progress-interval': flag.duration({
     help: 'How often metrics of what is left are brought up to date, with --wait; 0s for never.',
     default: '5m',
+  }),
+  'compact.lease': flag.toggle({
+    help: 'Keep several compactors on one bucket apart by leases in it, where it keeps the conditions of writes.',
+    default: true,
+  }),
+  'compact.lease-ttl': flag.duration({
+    help: 'After what time a job of a compactor that died goes to another; the same for all of them.',
+    default: '1m',
+  }),
+  'compact.shard-index': flag.integer({
+    help: 'Which shard of --compact.shard-count this compactor works on, from 0.',
+    default: '0',
+  }),
+  'compact.shard-count': flag.integer({
+    help: 'Into how many shards streams are divided, by a hash of their external labels: for several compactors on a bucket without leases.',
+    default: '1',
   }),
   'compact.enable-vertical-compaction': flag.toggle({
     help: 'Merge blocks that overlap. On with --deduplication.replica-label.',
@@ -205,7 +225,9 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
       maxTime: values['max-time'],
       consistencyDelayMs: values['consistency-delay'],
       ...(selector === undefined ? {} : { selector }),
+      ...shardOf(values),
     },
+    leases: leasesOf(values),
     deleteDelayMs: values['delete-delay'],
     replicaLabels,
     verticalCompaction: values['compact.enable-vertical-compaction'],
@@ -221,6 +243,32 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
     downsampleAges,
     retentions: retentionsOf(values, downsampleAges),
   };
+}
+
+/** A lease is renewed three times in its life, and each renewal takes some requests. */
+const LEAST_LEASE_MS = 1000;
+
+function leasesOf(values: FlagValues<typeof compactFlags>): CompactConfig['leases'] {
+  if (!values['compact.lease']) return undefined;
+  const ttlMs = values['compact.lease-ttl'];
+  if (ttlMs < LEAST_LEASE_MS) {
+    throw new BadInputError(
+      `--compact.lease-ttl: must be at least 1s, got ${formatDuration(ttlMs)}`,
+    );
+  }
+  return { holder: `${hostname()}-${newUlid(systemClock.now(), systemRandom)}`, ttlMs };
+}
+
+function shardOf(values: FlagValues<typeof compactFlags>): Pick<CompactConfig['filters'], 'shard'> {
+  const index = values['compact.shard-index'];
+  const count = values['compact.shard-count'];
+  if (count < 1) throw new BadInputError(`--compact.shard-count: must be at least 1, got ${count}`);
+  if (index < 0 || index >= count) {
+    throw new BadInputError(
+      `--compact.shard-index: must be from 0 to ${count - 1}, one less than --compact.shard-count, got ${index}`,
+    );
+  }
+  return count === 1 ? {} : { shard: { index, count } };
 }
 
 type RetentionFlag = `retention.resolution-${'raw' | '5m' | '1h'}`;

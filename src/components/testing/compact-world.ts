@@ -112,6 +112,7 @@ export class CompactWorld {
         maxTime: () => Number.POSITIVE_INFINITY,
         consistencyDelayMs: 0,
       },
+      leases: undefined,
       deleteDelayMs: 48 * HOUR_MS,
       replicaLabels: [],
       verticalCompaction: false,
