@@ -43,10 +43,16 @@ function selectJson({ matchers, mint, maxt, hints }: SelectRequest, maxResolutio
 }
 
 /**
- * Thanos's tree of an analysis (queryTelemetry in pkg/api/query/v1.go), members of 0 left out, with
- * more: the operator's own time, its series, and where in the query it comes from.
+ * Thanos's tree of an analysis (queryTelemetry in pkg/api/query/v1.go), its members of 0 left out,
+ * with more: the operator's own time, its series and bytes, where in the query it comes from, and at
+ * the top the most bytes that the whole query held at once.
  */
-export function analysisJson(analysis: OperatorAnalysis): object {
+export function analysisJson(analysis: OperatorAnalysis, peakBytes: number): object {
+  return { ...operatorJson(analysis), peakBytes };
+}
+
+/** `bytes` are what the operator held itself at its peak, and what endpoints sent for it. */
+function operatorJson(analysis: OperatorAnalysis): object {
   const { name, totalMs, selfMs, series, totalSamples, peakSamples, sources, children } = analysis;
   const { position }: ExplainedNode = analysis;
   return {
@@ -56,10 +62,11 @@ export function analysisJson(analysis: OperatorAnalysis): object {
       peakSamples,
       totalSamples,
       fanout: sources.map(sourceJson),
-      children: children.map(analysisJson),
+      children: children.map(operatorJson),
     }),
     selfTime: formatGoDuration(selfMs),
-    ...nonEmpty({ series, bytes: sources.reduce((sum, { bytes }) => sum + bytes, 0) }),
+    series,
+    bytes: sources.reduce((sum, { bytes }) => sum + bytes, analysis.peakBytes),
     position,
   };
 }

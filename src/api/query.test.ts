@@ -147,6 +147,20 @@ describe('analyze', () => {
     ]);
   });
 
+  test('gives the bytes of every operator, and at the top the most of the whole query', async () => {
+    const { data } = await ask('query_range', { query: 'topk(1, x)', ...range, analyze: 'true' });
+    const nodes = everyNode(data.analysis);
+    const steps = 11;
+    assert.deepEqual(
+      nodes.map((node) => [node['series'], node['bytes'], node['peakBytes']]),
+      [
+        [1, (12 + 9) * steps, (9 + 9 + 16) * steps],
+        [1, 10, undefined],
+        [1, 0, undefined],
+      ],
+    );
+  });
+
   test('is empty unless asked for', async () => {
     const { data } = await ask('query', { query: 'x', analyze: 'yes' });
     assert.deepEqual(data.analysis, {});

@@ -158,7 +158,8 @@ function* dataJson(
     const shown = { samples, peakBytes, objectStorage: storageJson(storeStats) };
     yield `,"stats":${JSON.stringify(shown)}`;
   }
-  yield `,"analysis":${JSON.stringify(analysis === undefined ? {} : analysisJson(analysis))}}`;
+  const analyzed = analysis === undefined ? {} : analysisJson(analysis, stats.peakBytes);
+  yield `,"analysis":${JSON.stringify(analyzed)}}`;
 }
 
 /** What answering took of object storage, caches left out; of stores that tell. */

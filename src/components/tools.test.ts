@@ -156,9 +156,9 @@ describe('promql', () => {
   test('analyzes a query operator by operator', async () => {
     const text = await run('sum(gauge)', 'table', 60_000, 'analyze');
     const [head, sum, select] = text.split('\n');
-    assert.match(head!, /^ +total +self +series +samples +operator$/);
-    assert.match(sum!, /^ *[\d.]+(µs|ms) +[\d.]+(µs|ms) +1 +10 +\[aggregate\] sum by \(\)$/);
-    assert.match(select!, / 2 +10 +└─ \[selector\] select /);
+    assert.match(head!, /^ +total +self +series +samples +bytes +operator$/);
+    assert.match(sum!, /^ *[\d.]+(µs|ms) +[\d.]+(µs|ms) +1 +10 +\d+ +\[aggregate\] sum by \(\)$/);
+    assert.match(select!, / 2 +10 +0 +└─ \[selector\] select /);
   });
 
   test('prints a sparkline a series, with its least and greatest value', async () => {

@@ -1,24 +1,35 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { unlimitedBudget } from '#/lib/memory-budget.ts';
 import { Labels } from '#/model/labels.ts';
 import { MemoryQueryable } from '#/storage/memory-queryable.ts';
-import type { Queryable, SelectRequest } from '#/storage/queryable.ts';
+import type {
+  LabelsRequest,
+  Queryable,
+  SelectRequest,
+  Series,
+  SeriesSet,
+} from '#/storage/queryable.ts';
 import type { OperatorAnalysis } from './analysis.ts';
 import { Engine, stableEngineFeatures } from './engine.ts';
 
 const range = { startMs: 0, endMs: 600_000, stepMs: 60_000 };
 
-/** Every reading of the clock takes a millisecond. */
-function newEngine(): Engine {
-  let now = 0;
+/** Every reading of the clock takes a millisecond, unless there is another. */
+function newEngine(elapsedMs = tickingClock()): Engine {
   return new Engine({
     lookbackMs: 300_000,
     maxSamples: 0,
     defaultStepMs: () => 60_000,
     features: stableEngineFeatures,
-    elapsedMs: () => now++,
+    elapsedMs,
   });
+}
+
+function tickingClock(): () => number {
+  let now = 0;
+  return () => now++;
 }
 
 function twoSeries(): MemoryQueryable {
@@ -81,6 +92,25 @@ describe('analysis', () => {
     }
   });
 
+  test('has what each operator itself held of the memory of the query at its peak', async () => {
+    const { analysis } = await analyze('topk(1, count_values("v", x)) * on () quantile(0.5, x)');
+    const bytes = everyNode(analysis).map(({ name, peakBytes }) => [shortName(name), peakBytes]);
+    const steps = 11;
+    const column = 9 * steps;
+    assert.deepEqual(bytes, [
+      // The series of both sides, since every one may match.
+      ['[binary] *', (11 + 1) * column],
+      // A heap, which is given back, besides a column for each series of the answer.
+      ['[aggregate] topk', 12 * steps + 11 * column],
+      ['[aggregate] count_values', 11 * column],
+      ['[selector] select', 0],
+      ['[number] number', 0],
+      ['[aggregate] quantile', 8 * 8 * steps],
+      ['[selector] select', 0],
+      ['[number] number', 0],
+    ]);
+  });
+
   test('names who answered each request', async () => {
     const storage = twoSeries();
     const source = { durationMs: 3, bytes: 10, responses: 1, series: 2, chunks: 2, samples: 82 };
@@ -107,6 +137,75 @@ describe('analysis', () => {
     assert.deepEqual(value, plain.value);
   });
 });
+
+describe('the time of operators that wait at once', () => {
+  test('is that of each, so it adds up to more than the whole took', async () => {
+    const clock = { nowMs: 0 };
+    const storage = new WaitingStorage(clock);
+    const context = { signal: new AbortController().signal, budget: unlimitedBudget() };
+    const query = { text: 'sum(x{job="a"}) / sum(x{job="b"})', ...range, analyze: true };
+    const evaluation = newEngine(() => clock.nowMs).range(query, storage, context);
+    await storage.answer({ atMs: 10, readMs: 2 });
+    await storage.answer({ atMs: 30, readMs: 3 });
+    const { analysis } = await evaluation;
+    const times = everyNode(analysis!).map(
+      ({ name, selfMs, totalMs }) => `${shortName(name)}: ${selfMs} of ${totalMs} ms`,
+    );
+    assert.deepEqual(times, [
+      '[binary] /: 0 of 35 ms',
+      '[aggregate] sum: 0 of 12 ms',
+      '[selector] select: 12 of 12 ms',
+      '[aggregate] sum: 0 of 33 ms',
+      '[selector] select: 33 of 33 ms',
+    ]);
+  });
+});
+
+/** Answers requests one by one, in their order; moves the clock when it does and when it is read. */
+class WaitingStorage implements Queryable {
+  readonly #storage = twoSeries();
+  readonly #clock: { nowMs: number };
+  readonly #waiting: PromiseWithResolvers<number>[] = [];
+
+  constructor(clock: { nowMs: number }) {
+    this.#clock = clock;
+  }
+
+  async answer({ atMs, readMs }: { atMs: number; readMs: number }): Promise<void> {
+    await nextTurn();
+    this.#clock.nowMs = atMs;
+    this.#waiting.shift()!.resolve(readMs);
+    await nextTurn();
+  }
+
+  async select(request: SelectRequest): Promise<SeriesSet> {
+    const answered = Promise.withResolvers<number>();
+    this.#waiting.push(answered);
+    const readMs = await answered.promise;
+    const { series, warnings } = await this.#storage.select(request);
+    return { series: series.map((one) => this.#slow(one, readMs)), warnings };
+  }
+
+  #slow(series: Series, readMs: number): Series {
+    return {
+      labels: series.labels,
+      read: (mint, maxt, into) => {
+        this.#clock.nowMs += readMs;
+        series.read(mint, maxt, into);
+      },
+    };
+  }
+
+  labelNames(request: LabelsRequest) {
+    return this.#storage.labelNames(request);
+  }
+
+  labelValues(name: string, request: LabelsRequest) {
+    return this.#storage.labelValues(name, request);
+  }
+}
+
+const shortName = (name: string) => name.split(' ', 2).join(' ');
 
 describe('explain', () => {
   test('shows the logical plan, the passes that changed it, and what is asked of storage', () => {

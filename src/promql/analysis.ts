@@ -8,9 +8,14 @@ import type { StepColumn } from './step-column.ts';
 
 /** What an operator did and how long that took. */
 export interface OperatorAnalysis extends ExplainedNode {
-  /** While it or anything below was at work or waited for storage, by the clock on the wall. */
+  /** While it was being opened or read, by the clock on the wall. */
   readonly totalMs: number;
-  /** The part of `totalMs` in which none of its children was at it. */
+  /**
+   * The part of `totalMs` in which none of its children was being opened or read. In a read that is
+   * its own work and nothing else; in its opening also what it waited for, storage or its turn on the
+   * thread. Operators that wait at once have that time each, so a tree's can add up to more than the
+   * whole took.
+   */
   readonly selfMs: number;
   /** How many series it gives, those without any sample included. */
   readonly series: number;
@@ -18,6 +23,8 @@ export interface OperatorAnalysis extends ExplainedNode {
   readonly totalSamples: number;
   /** The most samples at once in an operator, here or below. */
   readonly peakSamples: number;
+  /** The most that this operator itself, without its children, held of the query's memory at once. */
+  readonly peakBytes: number;
   /** Who answered its request. Operators that share a request have the same. */
   readonly sources: readonly SourceReport[];
   readonly children: readonly OperatorAnalysis[];
@@ -25,8 +32,8 @@ export interface OperatorAnalysis extends ExplainedNode {
 
 /**
  * Watches the operators of one query. It knows which operator is a child of which because a plan's
- * operators are made from the top down, and whose samples are counted because reading is
- * synchronous. Costs four readings of the clock a series and operator.
+ * operators are made from the top down, and whose bytes and samples are counted because each has a
+ * `QueryRun` of its own. Costs four readings of the clock a series and operator.
  */
 export class Analysis {
   readonly #elapsedMs: () => number;
@@ -34,8 +41,6 @@ export class Analysis {
   readonly #sources = new Map<SelectRequest, SourceReport[]>();
   readonly #startMs: number;
   #making: OperatorRecord | undefined;
-  #reading: OperatorRecord | undefined;
-  #unclaimedSamples = 0;
 
   /** `elapsedMs` is a clock that never goes back, finer than a millisecond. */
   constructor(elapsedMs: () => number) {
@@ -43,27 +48,19 @@ export class Analysis {
     this.#startMs = elapsedMs();
   }
 
-  /** The operator that `make` makes of `node`, watched; its children are those made meanwhile. */
-  observe(node: PlanNode, make: () => Operator): Operator {
+  /**
+   * The operator that `make` makes of `node`, watched; its children are those made meanwhile. It
+   * counts bytes and samples in the record.
+   */
+  observe(node: PlanNode, make: (record: OperatorRecord) => Operator): Operator {
     const parent = this.#making;
     const record = new OperatorRecord(node, parent);
     (parent?.children ?? this.#top).push(record);
     this.#making = record;
     try {
-      return new WatchedOperator(make(), record, this);
+      return new WatchedOperator(make(record), record, this);
     } finally {
       this.#making = parent;
-    }
-  }
-
-  countSamples(count: number): void {
-    if (this.#reading === undefined) this.#unclaimedSamples += count;
-    else this.#reading.samples += count;
-  }
-
-  touchSamples(count: number): void {
-    if (this.#reading !== undefined && count > this.#reading.peakSamples) {
-      this.#reading.peakSamples = count;
     }
   }
 
@@ -85,25 +82,11 @@ export class Analysis {
     record.parent?.below.end(now);
   }
 
-  /** Reads a series of `record`'s operator. */
-  reading(record: OperatorRecord, read: () => void): void {
-    const outer = this.#reading;
-    this.#reading = record;
-    this.begin(record);
-    try {
-      read();
-    } finally {
-      this.end(record);
-      this.#reading = outer;
-    }
-  }
-
-  /** What was seen until now of the query whose plan is `plan`. */
-  result(plan: PlanNode): OperatorAnalysis {
+  /** What was seen until now of the query whose plan is `plan`; `totalSamples` are the query's. */
+  result(plan: PlanNode, totalSamples: number): OperatorAnalysis {
     const [first] = this.#top;
     const root = first?.node === plan ? this.#analysisOf(first) : this.#withoutOperator(plan);
-    const samples = root.totalSamples + this.#unclaimedSamples;
-    return { ...root, totalSamples: samples, sources: [...root.sources, ...this.#unclaimed(root)] };
+    return { ...root, totalSamples, sources: [...root.sources, ...this.#unclaimed(root)] };
   }
 
   #analysisOf(record: OperatorRecord): OperatorAnalysis {
@@ -116,6 +99,7 @@ export class Analysis {
       series: record.series,
       totalSamples: children.reduce((sum, child) => sum + child.totalSamples, record.samples),
       peakSamples: Math.max(record.peakSamples, ...children.map((child) => child.peakSamples)),
+      peakBytes: record.peakBytes,
       sources: this.#sourcesOf(explained),
       children,
     };
@@ -133,6 +117,7 @@ export class Analysis {
       series: 0,
       totalSamples: children.reduce((sum, child) => sum + child.totalSamples, 0),
       peakSamples: Math.max(0, ...children.map((child) => child.peakSamples)),
+      peakBytes: 0,
       sources: this.#sourcesOf(explained),
       children,
     };
@@ -152,7 +137,7 @@ export class Analysis {
 }
 
 /** What is written down of one operator. */
-class OperatorRecord {
+export class OperatorRecord {
   readonly node: PlanNode;
   readonly parent: OperatorRecord | undefined;
   readonly children: OperatorRecord[] = [];
@@ -162,10 +147,29 @@ class OperatorRecord {
   series = 0;
   samples = 0;
   peakSamples = 0;
+  peakBytes = 0;
+  #bytes = 0;
 
   constructor(node: PlanNode, parent: OperatorRecord | undefined) {
     this.node = node;
     this.parent = parent;
+  }
+
+  countSamples(count: number): void {
+    this.samples += count;
+  }
+
+  touchSamples(count: number): void {
+    if (count > this.peakSamples) this.peakSamples = count;
+  }
+
+  reserve(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > this.peakBytes) this.peakBytes = this.#bytes;
+  }
+
+  release(bytes: number): void {
+    this.#bytes -= bytes;
   }
 }
 
@@ -213,7 +217,12 @@ class WatchedOperator implements Operator {
   }
 
   read(index: number, into: StepColumn): void {
-    this.#analysis.reading(this.#record, () => this.#inner.read(index, into));
+    this.#analysis.begin(this.#record);
+    try {
+      this.#inner.read(index, into);
+    } finally {
+      this.#analysis.end(this.#record);
+    }
   }
 }
 

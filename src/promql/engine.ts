@@ -171,7 +171,7 @@ export class Engine implements QueryEngine {
       const evaluation = this.#evaluation(text, run, await compute(run));
       return analysis === undefined
         ? evaluation
-        : { ...evaluation, analysis: analysis.result(plan) };
+        : { ...evaluation, analysis: analysis.result(plan, run.totalSamples) };
     } finally {
       over.abort();
     }

@@ -31,10 +31,11 @@ export interface AnswerSeries {
 }
 
 export function answerOf(evaluation: Evaluation): Answer {
-  const { value, warnings, infos, promqlWarnings, promqlInfos, analysis } = evaluation;
+  const { value, warnings, infos, promqlWarnings, promqlInfos, analysis, stats } = evaluation;
   const data = JSON.parse(`{${[...valueJson(value)].join('')}}`) as AnswerData;
+  const { peakBytes } = stats;
   return {
-    data: analysis === undefined ? data : { ...data, analysis: analysisJson(analysis) },
+    data: analysis === undefined ? data : { ...data, analysis: analysisJson(analysis, peakBytes) },
     warnings: [...warnings, ...promqlWarnings],
     infos: [...infos, ...promqlInfos],
   };

@@ -6,6 +6,7 @@ export interface TreeNode {
   readonly selfTime?: string;
   readonly series?: number;
   readonly totalSamples?: number;
+  readonly bytes?: number;
   readonly fanout?: readonly Source[];
 }
 
@@ -46,9 +47,10 @@ export function printAnalysis(root: TreeNode): string {
     node.selfTime ?? '',
     String(node.series ?? ''),
     String(node.totalSamples ?? ''),
+    String(node.bytes ?? ''),
     tree,
   ]);
-  const heads = ['total', 'self', 'series', 'samples', 'operator'];
+  const heads = ['total', 'self', 'series', 'samples', 'bytes', 'operator'];
   const widths = heads.map((head, i) =>
     Math.max(head.length, ...rows.map((row) => row[i]!.length)),
   );

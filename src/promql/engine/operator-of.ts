@@ -28,7 +28,7 @@ import { VectorVectorOperator } from './vector-vector.ts';
 export function operatorOf(node: PlanNode, run: QueryRun): Operator {
   const { analysis } = run;
   if (analysis === undefined) return newOperator(node, run);
-  return analysis.observe(node, () => newOperator(node, run));
+  return analysis.observe(node, (record) => newOperator(node, run.countedFor(record)));
 }
 
 function newOperator(node: PlanNode, run: QueryRun): Operator {

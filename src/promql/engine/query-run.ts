@@ -3,39 +3,47 @@ import { untilAborted } from '#/lib/until-aborted.ts';
 import type { MemoryBudget } from '#/lib/memory-budget.ts';
 import type { QueryContext, Queryable, SelectRequest, Series } from '#/storage/queryable.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
-import type { Analysis } from '../analysis.ts';
+import type { Analysis, OperatorRecord } from '../analysis.ts';
 import { Annotations } from '../annotations.ts';
 import type { TakenNotes } from '../annotations.ts';
 import type { Shards } from '../shards.ts';
 import type { StepColumn } from '../step-column.ts';
 
-/** What the operators of one evaluation share: its sources, its limits and its messages. */
+/**
+ * What the operators of one evaluation share: its sources, its limits and its messages. An operator
+ * of an analysed query has a run of its own for the same evaluation, which also writes down what it
+ * does; see `countedFor`.
+ */
 export class QueryRun {
-  readonly annotations = new Annotations();
+  readonly annotations: Annotations;
   readonly flags: RunFlags;
   /** Where parts of the plan may be evaluated elsewhere. */
   readonly shards: Shards | undefined;
   /** Who watches the operators; nobody unless the query asks for it. */
   readonly analysis: Analysis | undefined;
+  readonly #options: RunOptions;
   readonly #queryable: Queryable;
   readonly #context: QueryContext;
   readonly #maxSamples: number;
-  readonly #answers = new Map<SelectRequest, Promise<readonly Series[]>>();
-  readonly #warnings = new Set<string>();
-  readonly #infos = new Set<string>();
-  #work = 0;
-  readonly #awaited = new Set<Promise<unknown>>();
-  #samples = 0;
-  #peakSamples = 0;
-  #totalSamples = 0;
+  readonly #state: RunState;
+  readonly #record: OperatorRecord | undefined;
 
-  constructor(options: RunOptions) {
+  constructor(options: RunOptions, state = new RunState(), record?: OperatorRecord) {
+    this.annotations = state.annotations;
     this.flags = options.flags;
     this.shards = options.shards;
     this.analysis = options.analysis;
+    this.#options = options;
     this.#queryable = options.queryable;
     this.#context = options.context;
     this.#maxSamples = options.maxSamples > 0 ? options.maxSamples : Number.POSITIVE_INFINITY;
+    this.#state = state;
+    this.#record = record;
+  }
+
+  /** This evaluation for one operator: bytes and samples count in its `record`, and for no other. */
+  countedFor(record: OperatorRecord): QueryRun {
+    return new QueryRun(this.#options, this.#state, record);
   }
 
   get delayedNameRemoval(): boolean {
@@ -52,10 +60,10 @@ export class QueryRun {
 
   /** Equal requests, by identity, are asked once. */
   select(request: SelectRequest): Promise<readonly Series[]> {
-    let answer = this.#answers.get(request);
+    let answer = this.#state.answers.get(request);
     if (answer === undefined) {
       answer = this.#ask(request);
-      this.#answers.set(request, answer);
+      this.#state.answers.set(request, answer);
     }
     return answer;
   }
@@ -65,8 +73,8 @@ export class QueryRun {
     try {
       const context = this.#contextOf(request);
       const { series, warnings, infos } = await this.#queryable.select(request, context);
-      for (const warning of warnings) this.#warnings.add(warning);
-      for (const info of infos ?? []) this.#infos.add(info);
+      for (const warning of warnings) this.#state.warnings.add(warning);
+      for (const info of infos ?? []) this.#state.infos.add(info);
       return series;
     } catch (thrown) {
       this.throwIfAborted();
@@ -81,19 +89,19 @@ export class QueryRun {
   }
 
   get warnings(): readonly string[] {
-    return [...this.#warnings];
+    return [...this.#state.warnings];
   }
 
   get infos(): readonly string[] {
-    return [...this.#infos];
+    return [...this.#state.infos];
   }
 
   get totalSamples(): number {
-    return this.#totalSamples;
+    return this.#state.totalSamples;
   }
 
   get peakSamples(): number {
-    return this.#peakSamples;
+    return this.#state.peakSamples;
   }
 
   get peakBytes(): number {
@@ -102,24 +110,24 @@ export class QueryRun {
 
   /** Notes work done, in samples or steps looked at: about 20 ns each. */
   spend(units: number): void {
-    this.#work += units;
+    this.#state.work += units;
   }
 
   /** Whether it is time to let others run. Ask between two series, then `pause()`. */
   get isDue(): boolean {
-    return this.#work >= WORK_BETWEEN_PAUSES || this.#awaited.size > 0;
+    return this.#state.work >= WORK_BETWEEN_PAUSES || this.#state.awaited.size > 0;
   }
 
   /** Makes a pause due that ends when `ready` does, since what comes next is not there yet. */
   pauseFor(ready: Promise<unknown>): void {
-    this.#awaited.add(ready);
+    this.#state.awaited.add(ready);
   }
 
   /** @throws an AbortError or TimeoutError if the query has been aborted meanwhile. */
   async pause(): Promise<void> {
-    const awaited = [...this.#awaited];
-    this.#work = 0;
-    this.#awaited.clear();
+    const awaited = [...this.#state.awaited];
+    this.#state.work = 0;
+    this.#state.awaited.clear();
     if (awaited.length === 0) await nextTurn();
     else await this.wait(Promise.all(awaited));
     this.throwIfAborted();
@@ -157,41 +165,43 @@ export class QueryRun {
   /** Counts bytes that stay for longer than one series. */
   reserve(bytes: number): void {
     this.#context.budget.reserve(bytes);
+    this.#record?.reserve(bytes);
   }
 
   release(bytes: number): void {
     this.#context.budget.release(bytes);
+    this.#record?.release(bytes);
   }
 
   /** Counts samples that stay in memory. */
   holdSamples(count: number): void {
     this.touchSamples(count);
-    this.#samples += count;
+    this.#state.samples += count;
   }
 
   /** Checks the limit of samples with `count` more in memory for a moment. */
   touchSamples(count: number): void {
-    const samples = this.#samples + count;
+    const samples = this.#state.samples + count;
     if (samples > this.#maxSamples) {
       throw new LimitError(
         'query processing would load too many samples into memory in query execution',
       );
     }
-    if (samples > this.#peakSamples) this.#peakSamples = samples;
-    this.analysis?.touchSamples(count);
+    if (samples > this.#state.peakSamples) this.#state.peakSamples = samples;
+    this.#record?.touchSamples(count);
   }
 
   /** Counts samples that selectors hand to operators, for the query's statistics. */
   countSamples(count: number): void {
-    this.#totalSamples += count;
-    this.analysis?.countSamples(count);
+    this.#state.totalSamples += count;
+    this.#record?.countSamples(count);
   }
 
   /** Takes out what was counted and noted since the last time, to be added to another run. */
   takeEffects(): RunEffects {
-    const [counted, touched] = [this.#totalSamples, this.#peakSamples];
-    this.#totalSamples = 0;
-    this.#peakSamples = 0;
+    const [counted, touched] = [this.#state.totalSamples, this.#state.peakSamples];
+    this.#state.totalSamples = 0;
+    this.#state.peakSamples = 0;
     return { counted, touched, notes: this.annotations.take() };
   }
 
@@ -201,6 +211,19 @@ export class QueryRun {
     this.touchSamples(touched);
     if (notes !== undefined) this.annotations.addAll(notes);
   }
+}
+
+/** What changes while an evaluation goes on. */
+class RunState {
+  readonly annotations = new Annotations();
+  readonly answers = new Map<SelectRequest, Promise<readonly Series[]>>();
+  readonly warnings = new Set<string>();
+  readonly infos = new Set<string>();
+  readonly awaited = new Set<Promise<unknown>>();
+  work = 0;
+  samples = 0;
+  peakSamples = 0;
+  totalSamples = 0;
 }
 
 /** What reading series does to its run. */
