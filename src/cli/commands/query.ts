@@ -15,7 +15,8 @@ import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import { version } from '../version.ts';
 import { parseLabelFlags } from './label-flags.ts';
-import { grpcOf, httpOf, memoryThereIs, selectorOf, workersOf } from './shared.ts';
+import { queryLimits, systemMemory } from './memory-limits.ts';
+import { grpcOf, httpOf, selectorOf, workersOf } from './shared.ts';
 
 export const queryFlags = {
   ...globalFlags,
@@ -89,11 +90,11 @@ export const queryFlags = {
     default: '0s',
   }),
   'query.memory-limit': flag.bytes({
-    help: 'Bytes that one query may hold; 0 for half of what all of them may.',
+    help: 'Bytes that one query may hold; 0 for half of --query.total-memory-limit, by default a quarter of the memory limit of the container.',
     default: '0',
   }),
   'query.total-memory-limit': flag.bytes({
-    help: 'Bytes that all queries together may hold, and the process may have; 0 for half of the memory there is.',
+    help: 'Bytes that all queries together may hold, and the process may have; 0 for half of the memory limit of the container, or of the free memory if it has none.',
     default: '0',
   }),
   'query.lookback-delta': flag.optionalDuration({
@@ -232,7 +233,6 @@ export function queryConfig(
   const selector = selectorOf(values);
   const tsdbSelector = (labelSets: readonly Labels[]) =>
     labelSets.filter((set) => selector!(set) !== undefined);
-  const totalMemoryBytes = values['query.total-memory-limit'] || Math.floor(memoryThereIs() / 2);
   return {
     http: httpOf(values),
     grpc: grpcOf(values),
@@ -252,8 +252,7 @@ export function queryConfig(
       timeoutMs: values['query.timeout'],
       maxConcurrent: values['query.max-concurrent'],
       maxConcurrentSelects: values['query.max-concurrent-select'],
-      memoryBytes: values['query.memory-limit'] || Math.floor(totalMemoryBytes / 2),
-      totalMemoryBytes,
+      ...queryLimits(values, systemMemory()),
       maxSamples: values['query.max-samples'],
       maxSteps: values['query.max-steps'],
       slowQueryMs: values['query.log-queries-longer-than'],

@@ -1,4 +1,3 @@
-import { freemem } from 'node:os';
 import type { Runtime } from '#/components/runtime.ts';
 import { parseRelabelRules, selectorActions } from '#/config/relabel.ts';
 import { BadInputError } from '#/lib/errors.ts';
@@ -86,10 +85,4 @@ export function selectorOf(values: SelectorValues): Relabeling | undefined {
 export function workersOf(name: string, count: number): number {
   if (count < 0) throw new BadInputError(`${name}: must not be negative, got ${count}`);
   return count;
-}
-
-/** Bytes that the container allows, or the machine has left. */
-export function memoryThereIs(): number {
-  const constrained = process.constrainedMemory();
-  return constrained > 0 && constrained < 2 ** 50 ? constrained : freemem();
 }

@@ -18,7 +18,8 @@ import { readConfig } from '../config-text.ts';
 import type { ConfigText } from '../config-text.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
 import type { ConfigSource, FlagValues } from '../flags.ts';
-import { bucketOf, grpcOf, httpOf, memoryThereIs, selectorOf } from './shared.ts';
+import { processLimit, systemMemory } from './memory-limits.ts';
+import { bucketOf, grpcOf, httpOf, selectorOf } from './shared.ts';
 
 export const storeFlags = {
   ...globalFlags,
@@ -46,7 +47,7 @@ export const storeFlags = {
     default: '1GB',
   }),
   'store.memory-limit': flag.bytes({
-    help: 'Bytes that calls together may hold, and the process may have; 0 for half of the memory there is.',
+    help: 'Bytes that calls together may hold, and the process may have; 0 for half of the memory limit of the container, or of the free memory if it has none.',
     default: '0',
   }),
   'store.grpc.series-max-concurrency': flag.integer({
@@ -127,7 +128,7 @@ export const storeCommand = componentCommand(
 );
 
 function memoryOf(values: FlagValues<typeof storeFlags>): number {
-  return values['store.memory-limit'] || Math.floor(memoryThereIs() / 2);
+  return processLimit(values['store.memory-limit'], systemMemory());
 }
 
 /** A cache takes an eighth of the limit at most, whatever its own flag says. */
