@@ -8,7 +8,7 @@ import { cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { emptyThanosMeta } from '#/blocks/block-files.ts';
+import { blockIdOf, emptyThanosMeta } from '#/blocks/block-files.ts';
 import { uploadBlock } from '#/blocks/upload-block.ts';
 import { systemClock } from '#/lib/clock.ts';
 import { nodeDisk } from '#/lib/disk.ts';
@@ -85,7 +85,7 @@ describe('hindsight compact', () => {
 
 async function checkNothingLeft(world: string, moment: string): Promise<void> {
   for (const name of await readdir(join(world, 'bucket'))) {
-    if (name.startsWith('.')) continue;
+    if (blockIdOf(name) === undefined) continue;
     const files = await readdir(join(world, 'bucket', name));
     assert.ok(files.includes('meta.json'), `${name} is a partial block, ${moment}`);
   }
@@ -186,7 +186,7 @@ async function openBlocks(world: string): Promise<Block[]> {
   const bucket = join(world, 'bucket');
   const blocks: Block[] = [];
   for (const name of await readdir(bucket)) {
-    if (name.startsWith('.')) continue;
+    if (blockIdOf(name) === undefined) continue;
     const files = await readdir(join(bucket, name));
     if (!files.includes('meta.json') || files.includes('deletion-mark.json')) continue;
     blocks.push(await Block.open(nodeDisk, join(bucket, name)));

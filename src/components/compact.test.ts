@@ -262,5 +262,7 @@ test('a crash at any operation loses nothing, and the next run ends as an undist
     assert.equal(await world.ranges(), '0-8 8-10', `blocks after ${fault} at operation ${at}`);
     assert.deepEqual(await world.samples(), want, `samples in the end, ${fault} at ${at}`);
     assert.deepEqual(await world.partial(), [], `left behind after ${fault} at ${at}`);
+    const left = (await world.blocks()).map(({ ulid }) => ulid).sort();
+    assert.deepEqual(await world.indexed(), left, `index after ${fault} at ${at}`);
   }
 });

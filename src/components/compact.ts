@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { BucketIndexWriter } from '#/blocks/bucket-index-writer.ts';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
 import {
   consistencyDelay,
@@ -9,6 +10,7 @@ import {
   streamShard,
   timePartition,
 } from '#/blocks/filters.ts';
+import { noticingBucket } from '#/blocks/noticing-bucket.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import type { BlockWork } from '#/compact/block-work.ts';
@@ -111,7 +113,7 @@ export async function runCompact(
   const { clock, disk, random, log, metrics, probe } = runtime;
   await using open = new AsyncDisposableStack();
   open.use(await serveHttp({ ...config.http, routes: [] }, runtime));
-  const bucket = withReason(open.use(await config.openBucket(runtime)), 'compaction');
+  const { bucket, index } = await openBucket(config, open, runtime);
   const context: JobContext = {
     options: {
       dataDirectory: config.dataDirectory,
@@ -140,8 +142,31 @@ export async function runCompact(
   const queues = queuesOf(config, view, context);
   open.defer(() => probe.notReady('stopping'));
   probe.ready();
-  if (config.wait) await runForever(queues, config, runtime, context.metrics);
-  else await runOnce(queues, config, runtime);
+  if (config.wait) {
+    await together(runtime.signal, [
+      (signal) => runForever(queues, config, { ...runtime, signal }, context.metrics),
+      (signal) => index.follow(config.waitIntervalMs, signal),
+    ]);
+    return;
+  }
+  try {
+    await runOnce(queues, config, runtime);
+  } finally {
+    await index.attempt(runtime.signal);
+  }
+}
+
+/** The bucket, and the writer of its index, which is told of what is written. */
+async function openBucket(
+  config: CompactConfig,
+  open: AsyncDisposableStack,
+  runtime: Runtime,
+): Promise<{ readonly bucket: Bucket; readonly index: BucketIndexWriter }> {
+  const bucket = open.use(await config.openBucket(runtime));
+  const { clock, log, metrics } = runtime;
+  const concurrency = config.sync.metaConcurrency;
+  const index = new BucketIndexWriter({ bucket, concurrency, clock, log, metrics });
+  return { bucket: noticingBucket(withReason(bucket, 'compaction'), () => index.changed()), index };
 }
 
 /** In the order in which a single run goes through them. */

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { emptyThanosMeta, metaName } from '#/blocks/block-files.ts';
+import { blockIdOf, emptyThanosMeta, metaName } from '#/blocks/block-files.ts';
+import { BUCKET_INDEX_NAME, decodeBucketIndex } from '#/blocks/bucket-index.ts';
 import { uploadBlock } from '#/blocks/upload-block.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
 import type { FaultPlan } from '#/lib/faults.ts';
@@ -198,8 +199,19 @@ export class CompactWorld {
   /** Directories in the bucket without a `meta.json`. */
   async partial(): Promise<string[]> {
     const names = new Set(await this.names());
-    const ids = new Set([...names].map((name) => name.slice(0, 26)));
+    const ids = new Set([...names].map(blockIdOf).filter((id) => id !== undefined));
     return [...ids].filter((id) => !names.has(metaName(id)));
+  }
+
+  /** Of the bucket's index: ULIDs of blocks that are not marked for deletion. */
+  async indexed(): Promise<string[]> {
+    const bytes = this.bucket.peek(BUCKET_INDEX_NAME);
+    if (bytes === undefined) return [];
+    const { blocks } = await decodeBucketIndex(bytes, BUCKET_INDEX_NAME);
+    return [...blocks.values()]
+      .filter(({ marks }) => marks.deletion === undefined)
+      .map(({ meta }) => meta.ulid)
+      .sort();
   }
 
   /** The value of a metric without labels. */
