@@ -1,0 +1,46 @@
+import { groupBlocks } from '#/compact/grouper.ts';
+import { planCompaction } from '#/compact/planner.ts';
+import { isUlid } from '#/lib/ulid.ts';
+import type { MemoryBucket } from '#/objstore/memory.ts';
+import { RANGES } from './compactor.ts';
+import type { LeaseWatch } from './compactor.ts';
+import type { Ledger } from './ledger.ts';
+import type { Machine } from './machine.ts';
+
+/** What is not as it should be a while after the last fault. */
+export async function convergenceProblems({
+  bucket,
+  ledger,
+  compactors,
+  leaseWatch,
+}: {
+  readonly bucket: MemoryBucket;
+  readonly ledger: Ledger;
+  readonly compactors: readonly Machine[];
+  readonly leaseWatch: LeaseWatch;
+}): Promise<string[]> {
+  const problems: string[] = [];
+  const names = bucket.names;
+  const unmarked = [...ledger.complete.values()].filter(
+    ({ ulid }) => !names.includes(`${ulid}/deletion-mark.json`),
+  );
+  for (const group of groupBlocks(unmarked)) {
+    const plan = planCompaction({ blocks: group.blocks, noCompact: new Set(), ranges: RANGES });
+    if (plan.length === 0) continue;
+    problems.push(`${group.name}: ${plan.map(({ ulid }) => ulid).join()} are not compacted`);
+  }
+  for (const job of leaseWatch.held()) problems.push(`the lease of ${job} is held`);
+  const ids = new Set(names.map((name) => name.slice(0, 26)).filter(isUlid));
+  for (const id of ids) if (!ledger.complete.has(id)) problems.push(`${id} has no meta.json`);
+  for (const id of ledger.complete.keys()) {
+    if (names.includes(`${id}/deletion-mark.json`)) problems.push(`${id} is not deleted`);
+  }
+  for (const { ulid, isUploaded } of ledger.sources.values()) {
+    if (!isUploaded) problems.push(`${ulid} was never uploaded`);
+  }
+  for (const { name, life } of compactors) {
+    const text = (await life?.metrics.text()) ?? '';
+    if (/^thanos_compact_halted 1$/m.test(text)) problems.push(`${name} has halted groups`);
+  }
+  return problems;
+}
