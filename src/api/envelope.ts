@@ -100,7 +100,8 @@ function failure(thrown: unknown): HttpReply {
     status,
     contentType: 'application/json',
     headers: { ...corsHeaders, 'cache-control': 'no-store' },
-    body: JSON.stringify({ status: 'error', errorType, error: messageOf(thrown) }),
+    // A text may quote bytes that are no UTF-8.
+    body: JSON.stringify({ status: 'error', errorType, error: messageOf(thrown).toWellFormed() }),
   };
 }
 

@@ -38,6 +38,16 @@ describe('/api/v1/format_query', () => {
     assert.deepEqual(body, { status: 'success', data: 'sum by (a) (foo{b="c"}) > 1' });
   });
 
+  test('shows bytes that are no UTF-8 as the replacement character', async () => {
+    const { body } = await ask('format_query', String.raw`a{b=~"\xff\xfe.*"}`);
+    assert.deepEqual(body, {
+      status: 'error',
+      errorType: 'bad_data',
+      error:
+        'invalid parameter "query": 1:3: parse error: error parsing regexp: invalid UTF-8: `\ufffd\ufffd.*`',
+    });
+  });
+
   test('says what is wrong with a text that is no PromQL', async () => {
     assert.deepEqual(await ask('format_query', 'a +'), {
       status: 400,

@@ -30,6 +30,19 @@ test('a vector has values as texts', () => {
   });
 });
 
+test('bytes that are no UTF-8 are replaced', () => {
+  const odd = Labels.fromObject({ a: String.raw`\udcff` + '\udcff\udcfe' });
+  assert.deepEqual(json({ kind: 'vector', samples: [{ labels: odd, timeMs: 0, value: 1 }] }), {
+    resultType: 'vector',
+    result: [{ metric: { a: String.raw`\udcff` + '\ufffd\ufffd' }, value: [0, '1'] }],
+  });
+  const result = [0, '\ufffd'];
+  assert.deepEqual(json({ kind: 'string', timeMs: 0, value: '\udcff' }), {
+    resultType: 'string',
+    result,
+  });
+});
+
 test('a matrix has its floats, and comes in pieces when it is large', () => {
   const steps = 20_000;
   const series = {

@@ -1,6 +1,7 @@
 import { formatSampleValue } from '#/lib/float-text.ts';
 import { histogramToJson } from '#/model/histogram.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
+import type { Labels } from '#/model/labels.ts';
 import type { MatrixSeries, QueryValue, VectorSample } from '#/promql/value.ts';
 
 /** Pieces are handed on at about this many characters, so a large answer is never one string. */
@@ -17,7 +18,7 @@ export function* valueJson(value: QueryValue): Generator<string, void> {
       yield `"resultType":"scalar","result":[${scalarTime(value.timeMs)},"${plainDecimal(value.value)}"]`;
       return;
     case 'string':
-      yield `"resultType":"string","result":[${scalarTime(value.timeMs)},${JSON.stringify(value.value)}]`;
+      yield `"resultType":"string","result":[${scalarTime(value.timeMs)},${JSON.stringify(value.value.toWellFormed())}]`;
       return;
     case 'vector':
       yield '"resultType":"vector","result":';
@@ -45,14 +46,14 @@ function vectorSampleJson({ labels, timeMs, value, histogram }: VectorSample): s
     histogram === undefined
       ? `"value":[${secondsJson(timeMs)},"${formatSampleValue(value)}"]`
       : `"histogram":[${secondsJson(timeMs)},${histogramJson(histogram)}]`;
-  return `{"metric":${JSON.stringify(labels)},${sample}}`;
+  return `{"metric":${labelsJson(labels)},${sample}}`;
 }
 
 function* matrixJson(series: readonly MatrixSeries[]): Generator<string, void> {
   const times = new TimeTexts();
   let piece = '[';
   for (const [i, { labels, ...samples }] of series.entries()) {
-    piece += `${i === 0 ? '' : ','}{"metric":${JSON.stringify(labels)}`;
+    piece += `${i === 0 ? '' : ','}{"metric":${labelsJson(labels)}`;
     if (samples.times.length > 0) {
       piece += ',"values":[';
       for (let k = 0; k < samples.times.length; k++) {
@@ -73,6 +74,15 @@ function* matrixJson(series: readonly MatrixSeries[]): Generator<string, void> {
     piece += '}';
   }
   yield `${piece}]`;
+}
+
+/** Bytes of a value that are no UTF-8 are printed as U+FFFD, as Go does. */
+function labelsJson(labels: Labels): string {
+  const text = JSON.stringify(labels);
+  if (!text.includes(String.raw`\ud`)) return text;
+  return JSON.stringify(labels, (_, value: unknown) => {
+    return typeof value === 'string' ? value.toWellFormed() : value;
+  });
 }
 
 function histogramJson(histogram: FloatHistogram): string {

@@ -14,6 +14,8 @@ export interface AnchoredRegex {
 const META = /[\\.+*?()|[\]{}^$]/;
 /** Compiling a pattern of fewer characters is cheap, whatever it repeats. */
 const SHORT_PATTERN = 1000;
+/** A byte that is no UTF-8 (see promql/parser/literals.ts). Lists of literals may have some. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 /** What a backslash makes literal. */
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
 
@@ -65,6 +67,11 @@ function compile(pattern: string): AnchoredRegex {
  * let one value take seconds.
  */
 export function compileWhole(pattern: string): RE2JS {
+  const invalid = pattern.search(LONE_SURROGATE);
+  if (invalid >= 0) {
+    const rest = pattern.slice(invalid);
+    throw new BadInputError(`error parsing regexp: invalid UTF-8: \`${rest}\``);
+  }
   const excess = tooLarge(pattern);
   if (excess !== undefined) {
     const better = pattern.length < SHORT_PATTERN ? messageOfPattern(pattern) : undefined;

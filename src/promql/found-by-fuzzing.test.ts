@@ -225,6 +225,23 @@ describe('sums of floats and histograms', () => {
     assert.deepEqual(promqlInfos, [reconciled]);
   });
 
+  test('say that bounds were reconciled though another kind of histogram spoils the sum', async () => {
+    for (const name of ['sum', 'avg']) {
+      const { promqlInfos, promqlWarnings } = await instant(
+        `${name}(m)`,
+        data({
+          'm{i="1"}': [custom([1, 2])],
+          'm{i="2"}': [custom([1, 3])],
+          'm{i="3"}': [histogram],
+        }),
+      );
+      assert.deepEqual(promqlInfos, [reconciled]);
+      assert.deepEqual(promqlWarnings, [
+        'PromQL warning: vector contains a mix of histograms with exponential and custom buckets schemas for metric name "m" (1:5)',
+      ]);
+    }
+  });
+
   test('do not look at histograms behind a float', async () => {
     const { promqlInfos, promqlWarnings } = await instant(
       'sum(m)',
@@ -250,5 +267,21 @@ test('a modifier that a function does not take is no matter where nothing is eva
     const text = `avg_over_time(quantile_over_time(1, m[5s] smoothed${at})[1s:10s])`;
     const { value } = await instant(text, data({ m: [1] }));
     assert.deepEqual(value, { kind: 'vector', samples: [] });
+  }
+});
+
+describe('a duration that is wrong is named by the place of its operands', () => {
+  const cases: [duration: string, place: string][] = [
+    ['min_of(range(), -5m)', '14:26'],
+    ['1m + max_of(-1m, -2m)', '7:27'],
+    ['-max_of(1m, 2m)', '7:21'],
+    ['(5m) - (10m)', '7:18'],
+    ['((max_of(-1m, -2m)))', '16:24'],
+  ];
+  for (const [duration, place] of cases) {
+    test(duration, async () => {
+      const message = `${place}: duration must be greater than 0`;
+      await assert.rejects(instant(`rate(m[${duration}])`, data({ m: [1] })), { message });
+    });
   }
 });

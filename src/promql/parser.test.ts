@@ -181,6 +181,8 @@ describe('parseExpression()', () => {
     'a * on (x) group_left % b':
       '1:23: parse error: unexpected <op:%> in grouping opts, expected "("',
     'a{b=~"("}': '1:3: parse error: error parsing regexp: missing closing ): `(`',
+    [String.raw`a{b=~"x.*\xff\xfey"}`]:
+      '1:3: parse error: error parsing regexp: invalid UTF-8: `\udcff\udcfey`',
     'a @ b': '1:5: parse error: unexpected identifier "b" in @, expected timestamp',
     '1 @ 2':
       '1:1: parse error: @ modifier must be preceded by an instant vector selector or range vector selector or a subquery',
@@ -203,6 +205,9 @@ describe('parseExpression()', () => {
     '{a=~".*"}': '1:1: parse error: vector selector must contain at least one non-empty matcher',
     'a{__name__="b"}': '1:1: parse error: metric name must not be set twice: "a" or "b"',
     '1h5d': '1:1: parse error: not a valid duration string: "1h5d"',
+    '99999999999999999999h':
+      '1:1: parse error: not a valid duration string: "99999999999999999999h"',
+    '300y': '1:1: parse error: duration out of range',
     '5mx': '1:1: parse error: bad number or duration syntax: "5mx"',
     '1__0': '1:1: parse error: bad number or duration syntax: "1__"',
     '"\\q"': "1:1: parse error: unknown escape sequence U+0071 'q'",

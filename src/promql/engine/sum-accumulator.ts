@@ -179,6 +179,10 @@ export class SumAccumulator implements Accumulator {
     if (typeof sum === 'string' || sum.add(histogram)) return;
     this.#histograms.set(step, 'unfit');
     const { annotations, position } = this.#notes;
+    // What was summed before counts for nothing, but its notes stay.
+    if (sum.boundsReconciled) {
+      annotations.info(infoTexts.mismatchedCustomBuckets('aggregation'), position);
+    }
     const metricName = labels.get(METRIC_NAME);
     annotations.warn(warningTexts.mixedExponentialCustomHistograms(metricName), position);
   }

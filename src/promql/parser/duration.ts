@@ -205,23 +205,24 @@ function parseExtreme(p: TokenStream): DurationExpression {
   const left = parseDurationExpression(p);
   p.expect(',');
   const right = parseDurationExpression(p);
-  const { end } = p.expect(')');
+  p.expect(')');
   return enabled(p, {
     kind: 'binary',
     operator: name.type === 'max_of' ? 'max' : 'min',
     left,
     right,
     wrapped: false,
-    position: { start: name.start, end },
+    // As upstream: from operand to operand, like that of an operator between them.
+    position: { start: left.position.start, end: right.position.end },
   });
 }
 
 function parseParen(p: TokenStream): DurationExpression {
   const { start } = p.take();
   const inner = parseDurationExpression(p);
-  const { end } = p.expect(')');
+  p.expect(')');
   requireDurationExpressions(p, inner);
-  return wrap(inner, { start, end });
+  return wrap(inner, { start, end: inner.position.end });
 }
 
 /** A parenthesised number is kept as `+number`, wrapped. */
