@@ -3,12 +3,15 @@ import type { CompactConfig, CompactParts } from '#/components/compact.ts';
 import type { Lease, Leases } from '#/compact/lease.ts';
 import type { Runtime } from '#/components/runtime.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import { Resolution } from '#/tsdb/block-meta.ts';
 import { HOUR_MS, MINUTE_MS } from './truth.ts';
 import type { Life } from './machine.ts';
 
 /** Small enough for a run of a day and a half to pass through all of them. */
 export const RANGES = [1, 2, 8, 24].map((hours) => hours * HOUR_MS);
 export const DELETE_DELAY_MS = 3 * HOUR_MS;
+/** Blocks that span less are not downsampled. */
+export const DOWNSAMPLED_FROM_MS = 8 * HOUR_MS;
 export const LEASE_MS = 5 * MINUTE_MS;
 
 /** What differs between the runs of different seeds. */
@@ -18,6 +21,8 @@ export interface CompactorStyle {
   readonly listing: 'concurrent' | 'recursive';
   readonly concurrency: number;
   readonly consistencyDelayMs: number;
+  /** Of raw blocks; 0 for ever. Downsampled ones stay. */
+  readonly rawRetentionMs: number;
 }
 
 /** The whole component, on a bucket that others compact too. */
@@ -55,8 +60,8 @@ export function runCompactor(
     ranges: RANGES,
     // Given as one of the parts, to be watched.
     leases: undefined,
-    retentions: new Map(),
-    downsampleAges: { fiveMinutesMs: 8 * HOUR_MS, oneHourMs: 24 * HOUR_MS },
+    retentions: new Map([[Resolution.Raw, style.rawRetentionMs]]),
+    downsampleAges: { fiveMinutesMs: DOWNSAMPLED_FROM_MS, oneHourMs: 24 * HOUR_MS },
   };
   return runCompact(config, runtime, parts);
 }

@@ -4,7 +4,7 @@ import { isUlid } from '#/lib/ulid.ts';
 import type { MemoryBucket } from '#/objstore/memory.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { Block } from '#/tsdb/block.ts';
-import { META_FILENAME, parseBlockMeta } from '#/tsdb/block-meta.ts';
+import { META_FILENAME, parseBlockMeta, Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { decodeChunk } from '#/tsdb/chunk.ts';
 import { streamSeries } from '#/tsdb/series-stream.ts';
@@ -29,6 +29,10 @@ interface LedgerOptions {
   readonly now: () => number;
   /** A block may be deleted this long after it was marked, as the clocks of the run see it. */
   readonly deleteDelayMs: number;
+  /** Whether samples of that resolution that end then may be gone; the clocks of the run included. */
+  readonly isExpired: (resolutionMs: number, maxt: number) => boolean;
+  /** Blocks that span as much are downsampled before retention may take them. */
+  readonly downsampledFromMs: number;
   /** Whether merged blocks have the samples of all replicas, or those that a choice has left. */
   readonly keepsAllSamples: boolean;
   readonly violated: (invariant: string, detail: string) => void;
@@ -112,11 +116,23 @@ export class Ledger {
   }
 
   #metaRemoved(id: string): void {
-    const { violated, now, deleteDelayMs } = this.#options;
+    const { violated, now, deleteDelayMs, isExpired, downsampledFromMs } = this.#options;
     const meta = this.complete.get(id);
     if (meta === undefined) return;
     this.complete.delete(id);
-    const lost = this.#uncovered(meta);
+    const resolution = meta.thanos?.downsample.resolution ?? 0;
+    const bare = this.#uncovered(meta, resolution);
+    const lost = bare.filter((id) => !isExpired(resolution, this.sources.get(id)!.maxt));
+    const isDownsampled = meta.maxTime - meta.minTime >= downsampledFromMs;
+    if (resolution === 0 && bare.length > 0 && isDownsampled) {
+      const childless = this.#uncovered(meta, Resolution.FiveMinutes);
+      if (childless.length > 0) {
+        violated(
+          'retention takes a raw block only after it was downsampled',
+          `${id} is deleted and no downsampled block has ${childless.join(', ')}`,
+        );
+      }
+    }
     if (lost.length > 0) {
       violated(
         'no block is deleted before a verified successor exists',
@@ -131,9 +147,8 @@ export class Ledger {
     violated('a block is deleted only after the delay', `${id} is deleted ${mark}`);
   }
 
-  /** Sources of the block that no other block of its resolution has. */
-  #uncovered({ compaction, thanos }: BlockMeta): string[] {
-    const resolution = thanos?.downsample.resolution ?? 0;
+  /** Sources of the block that no block of the resolution has. */
+  #uncovered({ compaction }: BlockMeta, resolution: number): string[] {
     const covered = new Set<string>();
     for (const [id, other] of this.complete) {
       if ((other.thanos?.downsample.resolution ?? 0) !== resolution) continue;

@@ -21,6 +21,7 @@ import type { Source } from './ledger.ts';
 import { BLOCK_MS, HOUR_MS, MINUTE_MS } from './truth.ts';
 import type { Truth } from './truth.ts';
 
+const LONGEST_WINDOW_MS = 3 * HOUR_MS;
 const PANEL = [
   'count_over_time(up[2h])',
   'sum_over_time(temperature[90m])',
@@ -38,6 +39,8 @@ interface QuestionerOptions {
   readonly startMs: number;
   readonly endpoints: () => readonly ProxyEndpoint[];
   readonly sources: () => Iterable<Source>;
+  /** The time from which on everything must be there, retention being what it is. */
+  readonly keptFromMs: () => number;
   /** Whether every sample of both replicas must be in an answer, or only one of two now and then. */
   readonly keepsAllSamples: boolean;
   readonly violated: (invariant: string, detail: string) => void;
@@ -85,13 +88,14 @@ export class Questioner {
   }
 
   async #askEverything(nowMs: number): Promise<boolean> {
-    const { events, violated, startMs } = this.#options;
+    const { events, violated, keptFromMs } = this.#options;
+    const mint = keptFromMs();
     const { queryable, completeness } = this.#queryable();
     this.counts.asked++;
     const set = await queryable.select(
       {
         matchers: [newMatcher('=', 'job', 'web')],
-        mint: startMs,
+        mint,
         maxt: nowMs,
         hints: { stepMs: 0, rangeMs: 0, func: '', limit: 0 },
       },
@@ -100,11 +104,13 @@ export class Questioner {
     const got = new Map<string, Map<number, number>>();
     for (const series of set.series) {
       const buffer = new SampleBuffer();
-      series.read(startMs, nowMs, buffer);
+      series.read(mint, nowMs, buffer);
       got.set(series.labels.without(new Set(['cluster'])).key, columns(buffer));
     }
     const isComplete = set.warnings.length === 0 && completeness.isComplete;
-    const problem = this.#compare(got, nowMs, isComplete);
+    // Where raw blocks are lost, a coarser resolution may stand in, and says so.
+    const isCoarse = (set.infos ?? []).length > 0 && (!isComplete || this.#isAnyForgiven());
+    const problem = isCoarse ? undefined : this.#compare(got, { mint, maxt: nowMs }, isComplete);
     events.add('questioner', `answer ${isComplete ? 'complete' : `without ${set.warnings[0]}`}`);
     if (!isComplete) this.counts.incomplete++;
     if (problem !== undefined) {
@@ -120,30 +126,31 @@ export class Questioner {
 
   #compare(
     got: ReadonlyMap<string, ReadonlyMap<number, number>>,
-    nowMs: number,
+    { mint, maxt }: { readonly mint: number; readonly maxt: number },
     isComplete: boolean,
   ): string | undefined {
-    for (const [key, wanted] of this.#truthUntil(nowMs)) {
+    for (const [key, wanted] of this.#truthUntil(maxt)) {
       const found = got.get(key) ?? new Map<number, number>();
       for (const [time, value] of found) {
         if (wanted.get(time)?.value !== value) return `${key} has ${value} at ${time}`;
       }
       if (!isComplete || !this.#options.keepsAllSamples) continue;
       for (const [time, { isForgiven }] of wanted) {
-        if (!found.has(time) && !isForgiven) return `${key} has no sample at ${time}`;
+        if (time >= mint && !found.has(time) && !isForgiven)
+          return `${key} has no sample at ${time}`;
       }
     }
     return undefined;
   }
 
   async #askPanel(nowMs: number): Promise<boolean> {
-    const { random, startMs, violated, events, keepsAllSamples } = this.#options;
+    const { random, violated, events, keepsAllSamples, keptFromMs } = this.#options;
+    const startMs = keptFromMs() + LONGEST_WINDOW_MS;
     const text = randomItem(random, PANEL);
     const stepMs = randomItem(random, [10, 30, 60]) * MINUTE_MS;
     const endMs = nowMs - randomInteger(random, 0, 120) * MINUTE_MS;
     const query = { text, startMs: Math.max(startMs, endMs - 20 * HOUR_MS), endMs, stepMs };
-    const isSure = [...this.#options.sources()].every(({ isForgiven }) => !isForgiven);
-    if (endMs < startMs || !isSure || !keepsAllSamples) return true;
+    if (endMs < startMs || this.#isAnyForgiven() || !keepsAllSamples) return true;
     const { queryable, completeness } = this.#queryable();
     const got = await this.#engine.range(query, queryable, context());
     if (got.warnings.length > 0 || !completeness.isComplete) return false;
@@ -156,6 +163,10 @@ export class Questioner {
     }
     events.add('questioner', `answer to ${text}`);
     return true;
+  }
+
+  #isAnyForgiven(): boolean {
+    return [...this.#options.sources()].some(({ isForgiven }) => isForgiven);
   }
 
   #queryable(): { queryable: Queryable; completeness: Completeness } {

@@ -9,7 +9,13 @@ import { untilAborted } from '#/lib/until-aborted.ts';
 import { MemoryBucket } from '#/objstore/memory.ts';
 import type { ProxyEndpoint } from '#/storeapi/proxy-store.ts';
 import type { Store } from '#/storeapi/store.ts';
-import { DELETE_DELAY_MS, LEASE_MS, LeaseWatch, runCompactor } from './compactor.ts';
+import {
+  DELETE_DELAY_MS,
+  DOWNSAMPLED_FROM_MS,
+  LEASE_MS,
+  LeaseWatch,
+  runCompactor,
+} from './compactor.ts';
 import type { CompactorStyle } from './compactor.ts';
 import { convergenceProblems } from './convergence.ts';
 import { EventLog } from './event-log.ts';
@@ -99,6 +105,11 @@ class Simulation {
       truth: this.#truth,
       now,
       deleteDelayMs: DELETE_DELAY_MS,
+      isExpired: (resolutionMs, maxt) =>
+        resolutionMs === 0 &&
+        style.rawRetentionMs > 0 &&
+        maxt + style.rawRetentionMs <= now() + climate.skewMs,
+      downsampledFromMs: DOWNSAMPLED_FROM_MS,
       keepsAllSamples,
       violated,
     });
@@ -125,6 +136,11 @@ class Simulation {
       startMs: START_MS,
       endpoints: () => this.#endpoints(),
       sources: () => this.#ledger.sources.values(),
+      keptFromMs: () => {
+        const { rawRetentionMs } = style;
+        if (rawRetentionMs === 0) return START_MS;
+        return Math.max(START_MS, now() - rawRetentionMs + climate.skewMs + 1000);
+      },
       keepsAllSamples,
       violated,
     });
@@ -330,6 +346,7 @@ function drawStyle(random: Random): CompactorStyle {
     listing: randomItem(random, ['concurrent', 'recursive']),
     concurrency: randomItem(random, [1, 2]),
     consistencyDelayMs: randomItem(random, [0, 10 * MINUTE_MS]),
+    rawRetentionMs: random.next() < 0.4 ? randomItem(random, [10, 18]) * HOUR_MS : 0,
   };
 }
 
