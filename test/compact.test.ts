@@ -170,6 +170,7 @@ function compact(world: string) {
       `--objstore.config=${JSON.stringify(config)}`,
       `--data-dir=${join(world, 'data')}`,
       '--consistency-delay=0s',
+      '--no-compact.lease',
       '--log.level=error',
       `--http-address=127.0.0.1:${port}`,
     ],
