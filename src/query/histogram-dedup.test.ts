@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { DedupAlgorithms } from '#/dedup/dedup.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { systemClock } from '#/lib/clock.ts';
 import { unlimitedBudget } from '#/lib/memory-budget.ts';
@@ -105,6 +106,12 @@ async function ask(
   algorithm: DedupAlgorithm,
   text: string,
 ): Promise<ReadonlyMap<number, number>> {
+  const { only } = await evaluate(series, algorithm, text);
+  return new Map(Array.from(only?.times ?? [], (time, i) => [time, only!.values[i]!]));
+}
+
+/** The one series of a range query over the replicas, and what PromQL says about it. */
+async function evaluate(series: readonly StoreSeries[], algorithm: DedupAlgorithm, text: string) {
   const proxy = new ProxyStore({
     endpoints: () => [{ address: 'store', store: storeOf(series) }],
     selectorLabels: Labels.empty,
@@ -131,11 +138,10 @@ async function ask(
   });
   const range = { startMs: 300_000, endMs: (SCRAPES - 1) * INTERVAL, stepMs: INTERVAL };
   const context = { signal: new AbortController().signal, budget: unlimitedBudget() };
-  const { value } = await engine.range({ text, ...range }, queryable, context);
+  const { value, promqlWarnings } = await engine.range({ text, ...range }, queryable, context);
   assert.equal(value.kind, 'matrix');
   assert.ok(value.series.length <= 1, 'the replicas are one series');
-  const [only] = value.series;
-  return new Map(Array.from(only?.times ?? [], (time, i) => [time, only!.values[i]!]));
+  return { only: value.series[0], promqlWarnings };
 }
 
 function storeOf(series: readonly StoreSeries[]): Store {
@@ -234,3 +240,50 @@ for (const [name, kind, floats] of kinds) {
     }
   });
 }
+
+describe('a series that is of floats, then of histograms, then of floats again', () => {
+  const TURNS = [40 * INTERVAL, 80 * INTERVAL] as const;
+  const WINDOW = 120_000;
+
+  /** `late`: how long this replica goes on with the old kind at each turn. */
+  function mixedReplica(name: string, offset: number, late: number): StoreSeries {
+    const samples = new SampleBuffer();
+    for (let scrape = 0; scrape < SCRAPES; scrape++) {
+      const time = scrape * INTERVAL + offset;
+      const seconds = 1000 + time / 1000;
+      const isHistogram = time >= TURNS[0] + late && time < TURNS[1] + late;
+      if (isHistogram) samples.pushHistogram(time, exponential(seconds));
+      else samples.pushFloat(time, 10 * seconds);
+    }
+    const labels = Labels.fromObject({ __name__: 'h', replica: name });
+    const chunks = encodeSamples(samples, { floatHistograms: false, samplesPerChunk: 25 });
+    return { labels, chunks: chunks.map((one) => ({ mint: one.mint, maxt: one.maxt, raw: one })) };
+  }
+
+  for (const algorithm of DedupAlgorithms) {
+    for (const late of [0, 60_000]) {
+      const replicas = [mixedReplica('a', 0, 0), mixedReplica('b', STAGGER, late)];
+      const when = late === 0 ? 'in both replicas at once' : 'in one replica a minute later';
+
+      test(`${algorithm}, ${when}: rates stop and warn around the turns only`, async () => {
+        const { only, promqlWarnings } = await evaluate(replicas, algorithm, 'rate(h[2m])');
+        assert.deepEqual(promqlWarnings, [
+          'PromQL warning: encountered a mix of histograms and floats for metric name "h" (1:6)',
+        ]);
+        const floats = new Set(only?.times);
+        const histograms = new Set(only?.histogramTimes);
+        for (let time = 300_000; time <= (SCRAPES - 1) * INTERVAL; time += INTERVAL) {
+          const turned = TURNS.filter((turn) => turn <= time);
+          // A merge may be late by two scrapes, and by what a replica is.
+          const settled = (turned.at(-1) ?? 0) + late + WINDOW + 2 * INTERVAL;
+          if (turned.length > 0 && time < settled) continue;
+          const isHistogram = turned.length === 1;
+          assert.equal(floats.has(time), !isHistogram, `floats at ${time}`);
+          assert.equal(histograms.has(time), isHistogram, `histograms at ${time}`);
+        }
+        assert.ok(only!.values.every((rate) => rate >= 0 && rate < 12));
+        assert.ok(only!.histograms.every(({ count }) => count >= 0 && count < 12));
+      });
+    }
+  }
+});
