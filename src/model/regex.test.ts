@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { RE2JS } from 're2js';
 import { BadInputError } from '#/lib/errors.ts';
 import { compileAnchored, compileWhole } from './regex.ts';
 
@@ -27,6 +28,7 @@ describe('compileAnchored()', () => {
       fc.property(pattern, text, (source, value) => {
         let want: boolean | undefined;
         try {
+          RE2JS.compile(source, 0);
           want = compileWhole(source).matches(value);
         } catch {
           fc.pre(false);
@@ -36,6 +38,12 @@ describe('compileAnchored()', () => {
       { numRuns: 2000 },
     );
   });
+});
+
+test('a pattern must be whole by itself, as Prometheus wants it of a matcher', () => {
+  assert.throws(() => compileAnchored('a)*('), /unexpected \): `a\)\*\(`/);
+  // The functions that replace compile it in place, so there it passes upstream, too.
+  assert.equal(compileWhole('a)*(').matches('aa'), true);
 });
 
 describe('a pattern that is too large for matching in bounded time is refused', () => {

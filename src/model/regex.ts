@@ -49,6 +49,9 @@ function compile(pattern: string): AnchoredRegex {
   }
   if (pattern === '.*') return { matches: () => true, literals: undefined, prefix: '' };
   if (pattern === '.+') return { matches: (text) => text !== '', literals: undefined, prefix: '' };
+  // Between the parentheses of the whole, a lone one would find its other half.
+  const problem = /[()]/.test(pattern) ? messageOfPattern(pattern) : undefined;
+  if (problem !== undefined) throw new BadInputError(problem);
   const engine = compileWhole(pattern);
   const prefix = literalPrefix(pattern);
   if (prefix !== '' && pattern.slice(prefix.length) === '.*') {

@@ -285,3 +285,15 @@ describe('a duration that is wrong is named by the place of its operands', () =>
     });
   }
 });
+
+test('cosh and sinh overflow where half an exponential does', async () => {
+  for (const [text, want] of [
+    ['cosh(m)', Infinity],
+    ['sinh(-m)', -Infinity],
+  ] as const) {
+    const { value } = await instant(text, data({ m: [710] }));
+    assert.deepEqual(value.kind === 'vector' && value.samples.map((sample) => sample.value), [
+      want,
+    ]);
+  }
+});

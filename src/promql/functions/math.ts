@@ -25,6 +25,24 @@ export function deg(radians: number): number {
   return (radians * 180) / Math.PI;
 }
 
+/**
+ * Beyond 21 the hyperbolic functions are half an exponential in Go, which overflows a little before
+ * they do: from 709.79 on they are infinite there, from 710.48 on by their definition.
+ * Source: Cosh and Sinh in math/sinh.go of Go.
+ */
+const HYPERBOLIC_IS_EXPONENTIAL = 21;
+
+export function cosh(value: number): number {
+  const size = Math.abs(value);
+  return size > HYPERBOLIC_IS_EXPONENTIAL ? Math.exp(size) * 0.5 : Math.cosh(value);
+}
+
+export function sinh(value: number): number {
+  const size = Math.abs(value);
+  if (!(size > HYPERBOLIC_IS_EXPONENTIAL)) return Math.sinh(value);
+  return Math.sign(value) * Math.exp(size) * 0.5;
+}
+
 /** `round(v, to_nearest = 1)`: ties go up. */
 export const round: PointKernel = (column, [toNearest]) => {
   const { values, present, histograms } = column;
