@@ -44,7 +44,7 @@ export class Compactor {
     const groups = groupBlocks(snapshot.metas.values());
     this.#show(groups, snapshot);
     const { disk, options } = this.#context;
-    const keys = new Set(groups.map(({ key }) => key));
+    const keys = new Set(groups.filter(hasWork).map(({ key }) => key));
     await removeStrangers(disk, join(options.dataDirectory, 'compact'), keys);
     const result = { worked: 0, elsewhere: 0, failures: [] as string[] };
     await concurrently(this.#concurrency, groups, signal, async (group, inner) => {
@@ -116,7 +116,7 @@ export class Compactor {
     if (this.#board.isQuarantined(group, fingerprint)) return quarantined(group);
     const { metrics, log, clock } = this.#context;
     const resolution = resolutionLabel(group.resolutionMs);
-    if (group.blocks.length < 2) return { kind: 'idle' };
+    if (!hasWork(group)) return { kind: 'idle' };
     metrics.groupRunsStarted.inc({ resolution });
     try {
       const kind = await this.#compact(group, snapshot, signal);
@@ -143,7 +143,7 @@ export class Compactor {
   }
 
   async #compact(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<Done> {
-    const { options, leases, metrics, log } = this.#context;
+    const { options, disk, leases, metrics, log } = this.#context;
     if (!options.verticalCompaction) checkOverlaps(group);
     const { plan, marks } = await planGuarded(
       {
@@ -156,7 +156,11 @@ export class Compactor {
         indexBytes: (block) => this.#indexBytes(block, signal),
       },
     );
-    if (plan.length === 0 && marks.length === 0) return 'idle';
+    if (plan.length === 0 && marks.length === 0) {
+      // A job that was killed right after its marks has left its directory.
+      await disk.remove(join(options.dataDirectory, 'compact', group.key));
+      return 'idle';
+    }
     await using lease = await leases.acquire(`compact/${group.key}`, signal);
     if (lease === undefined) return 'elsewhere';
     await this.#mark(marks, lease, signal);
@@ -213,6 +217,11 @@ export class Compactor {
     const { bucket } = this.#context;
     return (await bucket.attributes(`${ulid}/${INDEX_FILENAME}`, { signal }))?.sizeBytes ?? 0;
   }
+}
+
+/** A block alone is compacted with nothing. */
+function hasWork({ blocks }: Group): boolean {
+  return blocks.length > 1;
 }
 
 type Done = 'idle' | 'worked' | 'elsewhere';

@@ -113,6 +113,24 @@ describe('cleaning', () => {
     assert.deepEqual(await world.names(), OWN_OBJECTS);
   });
 
+  test('a job that was killed before it could remove its directory leaves nothing', async () => {
+    const world = new CompactWorld();
+    for (const [cluster, blocks] of Object.entries({ one: 5, two: 4 })) {
+      for (let i = 0; i < blocks; i++) {
+        await world.addBlock({ from: 2 * i, to: 2 * i + 2, labels: { cluster } });
+      }
+    }
+    const remove = world.disk.remove.bind(world.disk);
+    world.disk.remove = (path) => {
+      return path.startsWith('/data/compact/0@') ? Promise.resolve() : remove(path);
+    };
+    await world.compact({ deleteDelayMs: 0 });
+    assert.ok((await world.disk.list('/data/compact')).length > 0);
+    world.disk.remove = remove;
+    await world.compact({ deleteDelayMs: 0 });
+    assert.deepEqual(await world.disk.list('/data/compact'), []);
+  });
+
   test('what cannot be deleted keeps nothing else', async () => {
     const world = new CompactWorld();
     for (const from of [0, 2, 4]) {
