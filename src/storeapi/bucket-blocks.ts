@@ -1,5 +1,5 @@
+import { concurrently } from '#/lib/concurrently.ts';
 import { UnavailableError } from '#/lib/errors.ts';
-import { Gate } from '#/lib/gate.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { Labels } from '#/model/labels.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
@@ -82,8 +82,8 @@ export class BucketBlocks implements BlockGroups {
     this.#headers.retryDamaged();
     const found = new Set(metas.map(({ ulid }) => ulid));
     const fresh = metas.filter(({ ulid }) => !this.#blocks.has(ulid));
-    const gate = new Gate(this.#options.concurrency);
-    await Promise.all(fresh.map((meta) => gate.run(signal, () => this.#add(meta, signal))));
+    const { concurrency } = this.#options;
+    await concurrently(concurrency, fresh, signal, (meta, inner) => this.#add(meta, inner));
     if (failures.length === 0) {
       const gone = [...this.#blocks.keys()].filter((ulid) => !found.has(ulid));
       for (const ulid of gone) this.#blocks.delete(ulid);
