@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { emptyThanosMeta } from '#/blocks/block-files.ts';
 import { markBlock } from '#/blocks/markers.ts';
-import { uploadBlock } from '#/blocks/upload-block.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import { newUlid } from '#/lib/ulid.ts';
@@ -9,13 +8,13 @@ import { Block } from '#/tsdb/block.ts';
 import type { BlockMeta, ThanosMeta } from '#/tsdb/block-meta.ts';
 import { healthIssues, indexHealth } from '#/tsdb/index-health.ts';
 import { completeBlock, wrongResult } from './complete-block.ts';
-import { checkDiskNeed, diskNeed, fetchInputs } from './fetch-inputs.ts';
 import type { Phase } from './group-board.ts';
 import { GroupFault, noCompactCommand } from './group-fault.ts';
 import { byMinTime } from './grouper.ts';
 import type { Group } from './grouper.ts';
 import type { JobContext } from './job-context.ts';
 import { openJobDirectory } from './job-directory.ts';
+import { downloadInputs, uploadResult } from './job-transfer.ts';
 import type { Lease } from './lease.ts';
 import { mergedIdentity } from './merged-meta.ts';
 import { firstOverlap } from './planner.ts';
@@ -45,7 +44,7 @@ export async function runCompaction(
   context: JobContext,
 ): Promise<CompactionOutcome> {
   const { group, plan, lease, onPhase } = job;
-  const { bucket, disk, clock, options, metrics } = context;
+  const { disk, clock, options } = context;
   const signal = AbortSignal.any([job.signal, lease.signal]);
   checkSources(plan, options.verticalCompaction);
   const directory = join(options.dataDirectory, 'compact', group.key);
@@ -53,20 +52,8 @@ export async function runCompaction(
   const ulid = await openJobDirectory(disk, directory, ids, () =>
     newUlid(clock.now(), context.random),
   );
-  onPhase('downloading');
-  const need = await diskNeed({ disk, bucket, blocks: plan, directory, signal });
-  metrics.neededDiskBytes.set(need.neededBytes);
-  checkDiskNeed(need, directory);
-  await fetchInputs({
-    disk,
-    bucket,
-    blocks: plan,
-    directory,
-    blockConcurrency: options.blockConcurrency,
-    fileConcurrency: options.fileConcurrency,
-    signal,
-    onFraction: (fraction) => onPhase('downloading', fraction),
-  });
+  const running = { directory, lease, signal, onPhase };
+  await downloadInputs(plan, running, context);
   onPhase('checking');
   for (const meta of plan) {
     const marked = await checkInput(meta, join(directory, meta.ulid), context, signal);
@@ -79,17 +66,7 @@ export async function runCompaction(
     await disk.remove(directory);
     return { kind: 'empty' };
   }
-  onPhase('uploading');
-  await uploadBlock({
-    disk,
-    clock,
-    bucket,
-    directory: join(directory, ulid),
-    hashFunction: options.hashFunction,
-    concurrency: options.fileConcurrency,
-    confirm: () => lease.confirm(signal),
-    signal,
-  });
+  await uploadResult(ulid, running, context);
   onPhase('marking');
   await lease.confirm(signal);
   for (const id of ids) await markForDeletion(id, 'source of compacted block', context, signal);

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { uploadBlock } from '#/blocks/upload-block.ts';
 import { newUlid } from '#/lib/ulid.ts';
 import { Block } from '#/tsdb/block.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
@@ -7,11 +6,11 @@ import { healthIssues, indexHealth } from '#/tsdb/index-health.ts';
 import { describeBlock, readable } from './compaction-job.ts';
 import { completeBlock } from './complete-block.ts';
 import type { DownsampleJob } from './downsample-plan.ts';
-import { checkDiskNeed, diskNeed, fetchInputs } from './fetch-inputs.ts';
 import type { Phase } from './group-board.ts';
 import { GroupFault } from './group-fault.ts';
 import type { JobContext } from './job-context.ts';
 import { openJobDirectory } from './job-directory.ts';
+import { downloadInputs, uploadResult } from './job-transfer.ts';
 import type { Lease } from './lease.ts';
 
 /** The name of the job, for leases and its directory. */
@@ -33,25 +32,14 @@ export async function runDownsampling(
   context: JobContext,
 ): Promise<BlockMeta> {
   const { block, toMs, lease, onPhase } = job;
-  const { bucket, disk, clock, options, metrics, work } = context;
+  const { disk, clock, options, work } = context;
   const signal = AbortSignal.any([job.signal, lease.signal]);
   const directory = join(options.dataDirectory, 'downsample', downsampleKey(job));
   const ulid = await openJobDirectory(disk, directory, [block.ulid], () =>
     newUlid(clock.now(), context.random),
   );
-  onPhase('downloading');
-  const need = await diskNeed({ disk, bucket, blocks: [block], directory, signal });
-  metrics.neededDiskBytes.set(need.neededBytes);
-  checkDiskNeed(need, directory);
-  await fetchInputs({
-    disk,
-    bucket,
-    blocks: [block],
-    directory,
-    blockConcurrency: options.blockConcurrency,
-    fileConcurrency: options.fileConcurrency,
-    signal,
-  });
+  const running = { directory, lease, signal, onPhase };
+  await downloadInputs([block], running, context);
   onPhase('checking');
   const input = join(directory, block.ulid);
   await checkHealth(block, input, context, signal);
@@ -62,17 +50,7 @@ export async function runDownsampling(
     ),
   );
   const made = await completeBlock(disk, join(directory, ulid), [block], signal);
-  onPhase('uploading');
-  await uploadBlock({
-    disk,
-    clock,
-    bucket,
-    directory: join(directory, ulid),
-    hashFunction: options.hashFunction,
-    concurrency: options.fileConcurrency,
-    confirm: () => lease.confirm(signal),
-    signal,
-  });
+  await uploadResult(ulid, running, context);
   await disk.remove(directory);
   return made;
 }
