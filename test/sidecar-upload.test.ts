@@ -17,16 +17,7 @@ describe("a sidecar's upload", { skip, timeout: 120_000 }, () => {
   test('uploads every block that Prometheus cuts, byte for byte', async () => {
     await using directory = await temporaryDirectory();
     const root = join(directory.path, 'bucket');
-    await using prometheus = await startPrometheus({
-      directory: directory.path,
-      externalLabels: { replica: '0' },
-      flags: [
-        '--web.enable-remote-write-receiver',
-        '--enable-feature=native-histograms,exemplar-storage',
-        '--storage.tsdb.min-block-duration=10s',
-        '--storage.tsdb.max-block-duration=10s',
-      ],
-    });
+    await using prometheus = await startCuttingBlocks(directory.path);
     await using sidecar = await startSidecar(prometheus, {
       upload: {
         tsdbPath: join(directory.path, 'data'),
@@ -84,16 +75,7 @@ describe("a sidecar's upload", { skip, timeout: 120_000 }, () => {
     await using directory = await temporaryDirectory();
     const root = join(directory.path, 'bucket');
     const data = join(directory.path, 'data');
-    await using prometheus = await startPrometheus({
-      directory: directory.path,
-      externalLabels: { replica: '0' },
-      flags: [
-        '--web.enable-remote-write-receiver',
-        '--enable-feature=native-histograms,exemplar-storage',
-        '--storage.tsdb.min-block-duration=10s',
-        '--storage.tsdb.max-block-duration=10s',
-      ],
-    });
+    await using prometheus = await startCuttingBlocks(directory.path);
     let victim: string | undefined;
     class Disturbed extends FilesystemBucket {
       override async upload(
@@ -135,3 +117,17 @@ describe("a sidecar's upload", { skip, timeout: 120_000 }, () => {
     );
   });
 });
+
+/** A Prometheus that takes samples by remote write and cuts a block of every ten seconds of them. */
+function startCuttingBlocks(directory: string) {
+  return startPrometheus({
+    directory,
+    externalLabels: { replica: '0' },
+    flags: [
+      '--web.enable-remote-write-receiver',
+      '--enable-feature=native-histograms,exemplar-storage',
+      '--storage.tsdb.min-block-duration=10s',
+      '--storage.tsdb.max-block-duration=10s',
+    ],
+  });
+}
