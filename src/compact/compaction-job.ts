@@ -6,6 +6,7 @@ import { CorruptionError } from '#/lib/errors.ts';
 import { newUlid } from '#/lib/ulid.ts';
 import { Block } from '#/tsdb/block.ts';
 import type { BlockMeta, ThanosMeta } from '#/tsdb/block-meta.ts';
+import { commonRewrites } from '#/tsdb/block-rewrites.ts';
 import { healthIssues, indexHealth } from '#/tsdb/index-health.ts';
 import { completeBlock, wrongResult } from './complete-block.ts';
 import type { Phase } from './group-board.ts';
@@ -161,7 +162,7 @@ async function merge(
   signal: AbortSignal,
 ): Promise<BlockMeta | undefined> {
   const inputs = plan.map((meta) => join(directory, meta.ulid));
-  const identity = mergedIdentity(ulid, plan, thanosOf(group));
+  const identity = mergedIdentity(ulid, plan, thanosOf(group, plan));
   const { meta, samplesRead, samplesDropped } = await readable(plan, () =>
     work.merge({ inputs, identity, algorithm: options.algorithm, directory }, signal, (fraction) =>
       onPhase('merging', fraction),
@@ -206,12 +207,16 @@ async function checkDeleted(
   throw wrongResult(`nothing is left of the ${samplesRead} samples of ${ids.join(', ')}`, ids);
 }
 
-function thanosOf({ labels, resolutionMs, extensions }: Group): ThanosMeta {
+function thanosOf(
+  { labels, resolutionMs, extensions }: Group,
+  plan: readonly BlockMeta[],
+): ThanosMeta {
   return {
     ...emptyThanosMeta,
     labels,
     downsample: { resolution: resolutionMs },
     source: 'compactor',
+    rewrites: commonRewrites(plan),
     ...(extensions === undefined ? {} : { extensions }),
   };
 }

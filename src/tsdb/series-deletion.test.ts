@@ -32,3 +32,15 @@ test('deleted ranges of a series are joined', () => {
   ]);
   assert.deepEqual(deletedRanges(Labels.fromObject({ __name__: 'down' }), deletions), []);
 });
+
+test('of a downsampled block whole windows are deleted, for a deleted sample may be in any part of them', () => {
+  const deletion = {
+    id: 'a',
+    matchers: [up],
+    intervals: [{ mint: 300_001, maxt: 600_000 }, allTime],
+  };
+  assert.deepEqual(deletionWithin(deletion, Labels.fromObject({}), 300_000), {
+    ...deletion,
+    intervals: [{ mint: 300_000, maxt: 899_999 }, allTime],
+  });
+});

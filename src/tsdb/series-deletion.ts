@@ -1,11 +1,14 @@
 import type { Labels } from '#/model/labels.ts';
 import { matchesAll } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
+import { Resolution } from './block-meta.ts';
 import { joinIntervals } from './tombstones.ts';
 import type { Interval } from './tombstones.ts';
 
 /** Samples that are to go: those of the series that all matchers select, in any of the ranges. */
 export interface SeriesDeletion {
+  /** ULID of the request in the bucket that asks for it (block-rewrites.ts); absent for any other. */
+  readonly id?: string;
   readonly matchers: readonly Matcher[];
   readonly intervals: readonly Interval[];
 }
@@ -19,10 +22,14 @@ export const allTime: Interval = {
 /**
  * What a deletion of series as users see them, with external labels, means within a block: the matchers
  * that are left for the labels of its own series. `undefined` if the external labels are not selected.
+ *
+ * A sample of a downsampled block, of `resolutionMs`, stands for a window of time. It is deleted if any
+ * of that window is, since a deleted sample may be in it: the intervals become those of whole windows.
  */
 export function deletionWithin(
-  { matchers, intervals }: SeriesDeletion,
+  { matchers, intervals, ...rest }: SeriesDeletion,
   externalLabels: Labels,
+  resolutionMs: number = Resolution.Raw,
 ): SeriesDeletion | undefined {
   const own: Matcher[] = [];
   for (const matcher of matchers) {
@@ -30,7 +37,20 @@ export function deletionWithin(
     if (value === '') own.push(matcher);
     else if (!matcher.matches(value)) return undefined;
   }
-  return { matchers: own, intervals };
+  return {
+    ...rest,
+    matchers: own,
+    intervals: intervals.map((one) => inWindows(one, resolutionMs)),
+  };
+}
+
+/** The interval with the whole of the windows that it begins and ends in. */
+function inWindows({ mint, maxt }: Interval, resolutionMs: number): Interval {
+  if (resolutionMs === Resolution.Raw) return { mint, maxt };
+  return {
+    mint: Math.floor(mint / resolutionMs) * resolutionMs,
+    maxt: (Math.floor(maxt / resolutionMs) + 1) * resolutionMs - 1,
+  };
 }
 
 /** What is deleted of a series, in time order, apart from each other; empty for nothing. */
