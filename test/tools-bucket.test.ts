@@ -74,6 +74,28 @@ describe('tools bucket', { timeout: 120_000 }, () => {
       );
       assert.deepEqual(replicated, { code: 0, output: '' });
       assert.deepEqual(await tool(copy, 'ls'), { code: 0, output: `${IDS[1]}\n` });
+
+      const downsampled = await tool(
+        copy,
+        'downsample',
+        '--single-run',
+        '--downsampling.age-5m=1m',
+        `--data-dir=${resolve(directory.path, 'work')}`,
+        '--http-address=127.0.0.1:0',
+      );
+      assert.deepEqual(downsampled, { code: 0, output: '' });
+      const template = ['ls', '--output={{.Thanos.Downsample.Resolution}}'];
+      assert.deepEqual(await tool(copy, ...template), { code: 0, output: '0\n300000\n' });
+      const retain = ['retention', '--consistency-delay=0s', '--retention.resolution-raw=1d'];
+      const planned = await tool(copy, ...retain, '--dry-run', '--downsampling.age-5m=1m');
+      assert.equal(
+        planned.output,
+        `${IDS[1]} would be marked for deletion: block exceeding retention of 24h0m0s\n1 blocks would be marked for deletion, 0 held\n`,
+      );
+      assert.deepEqual(await tool(copy, ...retain), { code: 0, output: '' });
+      const delays = ['--delete-delay=0s', '--consistency-delay=0s'];
+      assert.deepEqual(await tool(copy, 'cleanup', ...delays), { code: 0, output: '' });
+      assert.deepEqual(await tool(copy, ...template), { code: 0, output: '300000\n' });
     });
   }
 });

@@ -1,10 +1,13 @@
 import type { Command } from './command.ts';
 import { allCommand } from './commands/all.ts';
 import { bucketAnalyzeCommand } from './commands/bucket/analyze.ts';
+import { bucketCleanupCommand } from './commands/bucket/cleanup.ts';
+import { bucketDownsampleCommand } from './commands/bucket/downsample.ts';
 import { bucketInspectCommand } from './commands/bucket/inspect.ts';
 import { bucketLsCommand } from './commands/bucket/ls.ts';
 import { bucketMarkCommand } from './commands/bucket/mark.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
+import { bucketRetentionCommand } from './commands/bucket/retention.ts';
 import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
 import { bucketVerifyCommand } from './commands/bucket/verify.ts';
 import { compactCommand } from './commands/compact.ts';
@@ -28,6 +31,9 @@ export const commands: readonly Command[] = [
   bucketUploadBlocksCommand,
   bucketVerifyCommand,
   bucketMarkCommand,
+  bucketCleanupCommand,
+  bucketRetentionCommand,
+  bucketDownsampleCommand,
   bucketAnalyzeCommand,
   demoCommand,
 ];

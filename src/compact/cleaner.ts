@@ -21,7 +21,12 @@ export interface CleanerOptions {
   readonly deleteDelayMs: number;
   /** Blocks that a job is reading right now; they wait for the next pass. */
   readonly isBusy?: (id: string) => boolean;
+  /** Told of each block that was looked at, one of `total` in this pass. */
+  readonly onBlock?: (id: string, total: number) => void;
 }
+
+/** What cleaning needs of a compactor. */
+export type CleanerContext = Pick<JobContext, 'bucket' | 'clock' | 'log' | 'metrics'>;
 
 /**
  * The queue of cleaning: every pass deletes blocks whose deletion mark is old enough, goes on with
@@ -33,10 +38,10 @@ export interface CleanerOptions {
  */
 export class Cleaner {
   readonly #view: BucketView;
-  readonly #context: JobContext;
+  readonly #context: CleanerContext;
   readonly #options: CleanerOptions;
 
-  constructor(view: BucketView, context: JobContext, options: CleanerOptions) {
+  constructor(view: BucketView, context: CleanerContext, options: CleanerOptions) {
     this.#view = view;
     this.#context = context;
     this.#options = options;
@@ -60,6 +65,7 @@ export class Cleaner {
           log.warn('a block cannot be deleted; trying again', { block: id, err: thrown });
           failures.push(message);
         }
+        this.#options.onBlock?.(id, ids.length);
       });
     }
     await this.#cleanLeases(signal);

@@ -95,7 +95,7 @@ export function checkOverlaps(group: Group): void {
 export async function markForDeletion(
   id: string,
   details: string,
-  { bucket, clock, metrics, log }: JobContext,
+  { bucket, clock, metrics, log }: Pick<JobContext, 'bucket' | 'clock' | 'log' | 'metrics'>,
   signal: AbortSignal,
 ): Promise<void> {
   const marked = await markBlock(bucket, id, { kind: 'deletion', details, clock, signal });

@@ -20,6 +20,8 @@ export interface DownsampleQueueOptions {
   readonly concurrency: number;
   /** Blocks that a compaction is taking up right now: they would be downsampled for nothing. */
   readonly isBusy?: (block: BlockMeta) => boolean;
+  /** Told of each block that was worked at, one of `total` in this pass. */
+  readonly onBlock?: (id: string, total: number) => void;
 }
 
 /**
@@ -57,6 +59,7 @@ export class DownsampleQueue {
       const done = await this.#run(job, inner);
       if (done === 'worked' || done === 'elsewhere') result[done]++;
       else result.failures.push(done.failure);
+      this.#options.onBlock?.(job.block.ulid, jobs.length);
     });
     return result;
   }

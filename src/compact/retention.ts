@@ -1,9 +1,10 @@
 import { formatGoDuration } from '#/model/time.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { BucketSnapshot, BucketView } from './bucket-view.ts';
 import { markForDeletion } from './compaction-job.ts';
 import type { DownsampleAges } from './downsample-plan.ts';
 import { resolutionOf } from './downsample-plan.ts';
-import type { JobContext } from './job-context.ts';
+import type { JobContext, JobOptions } from './job-context.ts';
 import type { PassResult } from './pass-result.ts';
 import { planRetention } from './retention-plan.ts';
 import type { RetentionPlan, Retentions } from './retention-plan.ts';
@@ -13,13 +14,18 @@ export interface RetentionQueueOptions {
   readonly ages: DownsampleAges | undefined;
 }
 
+/** What retention needs of a compactor. */
+export type RetentionContext = Pick<JobContext, 'bucket' | 'clock' | 'log' | 'metrics'> & {
+  readonly options: Pick<JobOptions, 'ranges'>;
+};
+
 /** The queue of retention: every pass marks the blocks whose time is over, but for those still needed. */
 export class RetentionQueue {
   readonly #view: BucketView;
-  readonly #context: JobContext;
+  readonly #context: RetentionContext;
   readonly #options: RetentionQueueOptions;
 
-  constructor(view: BucketView, context: JobContext, options: RetentionQueueOptions) {
+  constructor(view: BucketView, context: RetentionContext, options: RetentionQueueOptions) {
     this.#view = view;
     this.#context = context;
     this.#options = options;
@@ -28,11 +34,9 @@ export class RetentionQueue {
   /** @throws UnavailableError without a view on the whole bucket, or if a mark cannot be written. */
   async pass(signal: AbortSignal): Promise<PassResult> {
     const { log } = this.#context;
-    const { expired, held } = this.#plan(await this.#view.sync(signal));
+    const { expired, held } = await this.preview(signal);
     for (const block of expired) {
-      const retentionMs = this.#options.retentions.get(resolutionOf(block)) ?? 0;
-      const details = `block exceeding retention of ${formatGoDuration(retentionMs)}`;
-      await markForDeletion(block.ulid, details, this.#context, signal);
+      await markForDeletion(block.ulid, this.reason(block), this.#context, signal);
     }
     for (const { ulid } of held) {
       log.info('block is kept past its retention: it is still to be downsampled', { block: ulid });
@@ -41,9 +45,20 @@ export class RetentionQueue {
     return { worked: 0, elsewhere: 0, failures: [] };
   }
 
+  /** What a pass would do now. @throws UnavailableError without a view on the whole bucket. */
+  async preview(signal: AbortSignal): Promise<RetentionPlan> {
+    return this.#plan(await this.#view.sync(signal));
+  }
+
+  /** Why a block is marked for deletion when its time is over. */
+  reason(block: BlockMeta): string {
+    const retentionMs = this.#options.retentions.get(resolutionOf(block)) ?? 0;
+    return `block exceeding retention of ${formatGoDuration(retentionMs)}`;
+  }
+
   /** Looks at the bucket for what is left to be done, and does nothing. */
   async showProgress(signal: AbortSignal): Promise<void> {
-    const { expired, held } = this.#plan(await this.#view.sync(signal));
+    const { expired, held } = await this.preview(signal);
     this.#show(expired.length, held.length);
   }
 

@@ -1,20 +1,10 @@
 import { join } from 'node:path';
 import { BucketIndexWriter } from '#/blocks/bucket-index-writer.ts';
-import { BlockFetcher } from '#/blocks/fetcher.ts';
-import {
-  consistencyDelay,
-  DeduplicateFilter,
-  labelShard,
-  MarkFilter,
-  removeReplicaLabels,
-  streamShard,
-  timePartition,
-} from '#/blocks/filters.ts';
 import { noticingBucket } from '#/blocks/noticing-bucket.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import type { BlockWork } from '#/compact/block-work.ts';
-import { BucketView } from '#/compact/bucket-view.ts';
+import type { BucketView } from '#/compact/bucket-view.ts';
 import { CompactMetrics } from '#/compact/compact-metrics.ts';
 import { Cleaner } from '#/compact/cleaner.ts';
 import { Compactor } from '#/compact/compactor.ts';
@@ -34,13 +24,13 @@ import type { HttpServerOptions } from '#/http/server.ts';
 import { every } from '#/lib/clock.ts';
 import { messageOf, UnavailableError } from '#/lib/errors.ts';
 import { together } from '#/lib/together.ts';
-import type { Relabeling } from '#/model/relabel.ts';
-import type { TimeOrDuration } from '#/model/time-or-duration.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
+import { openCompactView } from './compact-view.ts';
+import type { CompactViewConfig } from './compact-view.ts';
 import type { Runtime } from './runtime.ts';
 
-export interface CompactConfig {
+export interface CompactConfig extends CompactViewConfig {
   readonly http: Omit<HttpServerOptions, 'routes'>;
   readonly openBucket: (runtime: Runtime) => Promise<Bucket>;
   readonly dataDirectory: string;
@@ -51,23 +41,9 @@ export interface CompactConfig {
   readonly cleanupIntervalMs: number;
   /** How often the metrics of what is left are brought up to date; 0 for never. With `wait` only. */
   readonly progressIntervalMs: number;
-  readonly sync: {
-    readonly listing: 'concurrent' | 'recursive';
-    readonly metaConcurrency: number;
-  };
-  readonly filters: {
-    readonly minTime: TimeOrDuration;
-    readonly maxTime: TimeOrDuration;
-    readonly consistencyDelayMs: number;
-    readonly selector?: Relabeling;
-    /** Which part of the streams is this compactor's; all when absent. */
-    readonly shard?: { readonly index: number; readonly count: number };
-  };
   /** How leases in the bucket keep several compactors apart; `undefined` for no leases. */
   readonly leases: { readonly holder: string; readonly ttlMs: number } | undefined;
-  /** Between a block's deletion mark and its deletion. */
-  readonly deleteDelayMs: number;
-  /** External labels that tell replicas apart; they are merged into one. */
+  /** They are merged into one. */
   readonly replicaLabels: readonly string[];
   readonly verticalCompaction: boolean;
   readonly algorithm: DedupAlgorithm;
@@ -138,7 +114,8 @@ export async function runCompact(
   metrics
     .gauge({ name: 'thanos_delete_delay_seconds', help: 'Configured delete delay in seconds.' })
     .set(config.deleteDelayMs / 1000);
-  const view = openView(config, bucket, runtime);
+  const sync = { ...config.sync, cacheDirectory: config.dataDirectory };
+  const view = openCompactView({ ...config, sync }, bucket, runtime);
   const queues = queuesOf(config, view, context);
   open.defer(() => probe.notReady('stopping'));
   probe.ready();
@@ -293,43 +270,4 @@ async function drain(queue: Queue, signal: AbortSignal): Promise<PassResult> {
 
 function leasesOf({ leases }: CompactConfig, bucket: Bucket, { clock, log }: Runtime): Leases {
   return leases === undefined ? soleCompactor : new ProbedLeases({ ...leases, bucket, clock, log });
-}
-
-/** The filters in Thanos's order. */
-function openView(
-  config: CompactConfig,
-  bucket: Bucket,
-  { clock, disk, log, metrics }: Runtime,
-): BucketView {
-  const { filters, sync, replicaLabels } = config;
-  const marks = { bucket, concurrency: sync.metaConcurrency, log };
-  const deletion = MarkFilter.deletion({ ...marks, delayMs: config.deleteDelayMs / 2, clock });
-  const duplicates = new DeduplicateFilter();
-  const noCompact = MarkFilter.noCompact(marks);
-  const noDownsample = MarkFilter.noDownsample(marks);
-  const fetcher = new BlockFetcher({
-    bucket,
-    listing: sync.listing,
-    concurrency: sync.metaConcurrency,
-    cacheDirectory: config.dataDirectory,
-    clock,
-    disk,
-    log,
-    metrics,
-  });
-  const viewer = fetcher.view([
-    timePartition(
-      () => filters.minTime(clock.now()),
-      () => filters.maxTime(clock.now()),
-    ),
-    ...(filters.shard === undefined ? [] : [streamShard(filters.shard, replicaLabels)]),
-    ...(filters.selector === undefined ? [] : [labelShard(filters.selector, replicaLabels)]),
-    consistencyDelay(filters.consistencyDelayMs, { clock, metrics }),
-    deletion,
-    removeReplicaLabels(replicaLabels),
-    duplicates,
-    noCompact,
-    noDownsample,
-  ]);
-  return new BucketView(viewer, { deletion, duplicates, noCompact, noDownsample });
 }

@@ -16,3 +16,8 @@ export { markBlocks, markKinds } from './tools/bucket-mark.ts';
 export type { MarkConfig } from './tools/bucket-mark.ts';
 export { analyzeBlocks } from './tools/bucket-analyze.ts';
 export type { AnalyzeConfig } from './tools/bucket-analyze.ts';
+export { cleanBucket } from './tools/bucket-cleanup.ts';
+export { retainBlocks } from './tools/bucket-retention.ts';
+export type { RetentionConfig } from './tools/bucket-retention.ts';
+export { downsampleBucket } from './tools/bucket-downsample.ts';
+export type { DownsampleConfig } from './tools/bucket-downsample.ts';

@@ -1,22 +1,23 @@
-import { hostname } from 'node:os';
 import { LocalBlockWork } from '#/compact/block-work.ts';
-import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
-import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
-import type { Retentions } from '#/compact/retention-plan.ts';
 import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
-import { systemClock } from '#/lib/clock.ts';
 import { BadInputError } from '#/lib/errors.ts';
-import { systemRandom } from '#/lib/random.ts';
-import { newUlid } from '#/lib/ulid.ts';
-import { formatDuration } from '#/model/time.ts';
-import { Resolution } from '#/tsdb/block-meta.ts';
 import { componentCommand } from '../command.ts';
 import { globalFlags, httpFlags, objstoreFlags, plannedServerFlags } from '../common-flags.ts';
 import { configFlags, configSource, flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
+import {
+  atLeastOne,
+  delayFlags,
+  downsampleAgeFlags,
+  downsampleAgesOf,
+  leaseFlags,
+  leasesOf,
+  retentionFlags,
+  retentionsOf,
+} from './compact-flags.ts';
 import { bucketOf, httpOf, selectorOf } from './shared.ts';
 
 const MAX_LEVEL = COMPACTION_RANGES.length - 1;
@@ -41,14 +42,7 @@ export const compactFlags = {
     help: 'How often to look for new work, with --wait.',
     default: '5m',
   }),
-  'consistency-delay': flag.duration({
-    help: 'How old a block that was not compacted yet must be to be worked on.',
-    default: '30m',
-  }),
-  'delete-delay': flag.duration({
-    help: 'Between the mark that a block is to be deleted and its deletion.',
-    default: '48h',
-  }),
+  ...delayFlags,
   'block-discovery-strategy': flag.oneOf(['concurrent', 'recursive'], {
     help: 'How blocks are found: by a look for each meta.json, or by one listing of everything.',
     default: 'concurrent',
@@ -77,14 +71,7 @@ export const compactFlags = {
     help: 'How often metrics of what is left are brought up to date, with --wait; 0s for never.',
     default: '5m',
   }),
-  'compact.lease': flag.toggle({
-    help: 'Keep several compactors on one bucket apart by leases in it, where it keeps the conditions of writes.',
-    default: true,
-  }),
-  'compact.lease-ttl': flag.duration({
-    help: 'After what time a job of a compactor that died goes to another; the same for all of them.',
-    default: '1m',
-  }),
+  ...leaseFlags,
   'compact.shard-index': flag.integer({
     help: 'Which shard of --compact.shard-count this compactor works on, from 0.',
     default: '0',
@@ -120,26 +107,8 @@ export const compactFlags = {
     help: 'Blocks that are downsampled at once.',
     default: '1',
   }),
-  'downsampling.age-5m': flag.duration({
-    help: 'How long the time range of a raw block must be to be downsampled to 5 minutes.',
-    default: formatDuration(DEFAULT_DOWNSAMPLE_AGES.fiveMinutesMs),
-  }),
-  'downsampling.age-1h': flag.duration({
-    help: 'How long that of a block of 5 minutes must be to be downsampled to 1 hour.',
-    default: formatDuration(DEFAULT_DOWNSAMPLE_AGES.oneHourMs),
-  }),
-  'retention.resolution-raw': flag.duration({
-    help: 'How long to keep raw samples; 0d for ever. They stay until what is still wanted of them is downsampled.',
-    default: '0d',
-  }),
-  'retention.resolution-5m': flag.duration({
-    help: 'How long to keep samples of 5 minutes; 0d for ever.',
-    default: '0d',
-  }),
-  'retention.resolution-1h': flag.duration({
-    help: 'How long to keep samples of 1 hour; 0d for ever.',
-    default: '0d',
-  }),
+  ...downsampleAgeFlags,
+  ...retentionFlags,
   'hash-func': flag.oneOf(['', 'SHA256'], {
     help: 'Hash of every file to write into meta.json.',
     default: '',
@@ -202,12 +171,7 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
       `--deduplication.func=${algorithm} needs a --deduplication.replica-label: which blocks are replicas?`,
     );
   }
-  const downsampleAges = values['downsampling.disable']
-    ? undefined
-    : {
-        fiveMinutesMs: values['downsampling.age-5m'],
-        oneHourMs: values['downsampling.age-1h'],
-      };
+  const downsampleAges = values['downsampling.disable'] ? undefined : downsampleAgesOf(values);
   return {
     http: httpOf(values),
     openBucket: bucketOf(source, values),
@@ -245,20 +209,6 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
   };
 }
 
-/** A lease is renewed three times in its life, and each renewal takes some requests. */
-const LEAST_LEASE_MS = 1000;
-
-function leasesOf(values: FlagValues<typeof compactFlags>): CompactConfig['leases'] {
-  if (!values['compact.lease']) return undefined;
-  const ttlMs = values['compact.lease-ttl'];
-  if (ttlMs < LEAST_LEASE_MS) {
-    throw new BadInputError(
-      `--compact.lease-ttl: must be at least 1s, got ${formatDuration(ttlMs)}`,
-    );
-  }
-  return { holder: `${hostname()}-${newUlid(systemClock.now(), systemRandom)}`, ttlMs };
-}
-
 function shardOf(values: FlagValues<typeof compactFlags>): Pick<CompactConfig['filters'], 'shard'> {
   const index = values['compact.shard-index'];
   const count = values['compact.shard-count'];
@@ -269,39 +219,6 @@ function shardOf(values: FlagValues<typeof compactFlags>): Pick<CompactConfig['f
     );
   }
   return count === 1 ? {} : { shard: { index, count } };
-}
-
-type RetentionFlag = `retention.resolution-${'raw' | '5m' | '1h'}`;
-
-/** @throws BadInputError for a retention that ends before a block is old enough to be downsampled. */
-function retentionsOf(
-  values: Readonly<Record<RetentionFlag, number>>,
-  ages: DownsampleAges | undefined,
-): Retentions {
-  const checked = (name: RetentionFlag, leastMs = 0, resolution = '') => {
-    const retentionMs = values[name];
-    if (retentionMs === 0 || retentionMs >= leastMs) return retentionMs;
-    throw new BadInputError(
-      `--${name}: must be 0d or at least ${formatDuration(leastMs)}, the age at which blocks are downsampled to ${resolution}, got ${formatDuration(retentionMs)}`,
-    );
-  };
-  const retentions: readonly [resolutionMs: number, retentionMs: number][] = [
-    [Resolution.Raw, checked('retention.resolution-raw', ages?.fiveMinutesMs, '5 minutes')],
-    [Resolution.FiveMinutes, checked('retention.resolution-5m', ages?.oneHourMs, '1 hour')],
-    [Resolution.OneHour, checked('retention.resolution-1h')],
-  ];
-  return new Map(retentions.filter(([, retentionMs]) => retentionMs > 0));
-}
-
-type CountFlag =
-  | 'compact.concurrency'
-  | 'downsample.concurrency'
-  | 'compact.blocks-fetch-concurrency'
-  | 'block-files-concurrency';
-
-function atLeastOne(values: Readonly<Record<CountFlag, number>>, name: CountFlag): number {
-  if (values[name] >= 1) return values[name];
-  throw new BadInputError(`--${name}: must be at least 1, got ${values[name]}`);
 }
 
 function rangesOf(level: number): readonly number[] {

@@ -43,3 +43,21 @@ export function barProgress(write: (text: string) => void): StartProgress {
     };
   };
 }
+
+/** Progress of work that tells how much there is only with the first block, and may begin anew. */
+export function progressOf(
+  start: StartProgress,
+  what: string,
+): { readonly step: (block: string, total: number) => void; readonly end: () => void } {
+  let running: Progress | undefined;
+  return {
+    step(block, total) {
+      running ??= start(what, total);
+      running.step(block);
+    },
+    end() {
+      running?.end();
+      running = undefined;
+    },
+  };
+}
