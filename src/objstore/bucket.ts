@@ -1,3 +1,4 @@
+import type { Reason } from './reason.ts';
 import type { RequestTally } from './request-tally.ts';
 
 /** What a listing says about one object, or about a common prefix (ending in `/`) when not recursive. */
@@ -7,22 +8,6 @@ export interface ListEntry {
   readonly sizeBytes?: number;
   readonly modifiedMs?: number;
 }
-
-/** What an operation is for. Requests and bytes are counted by it. */
-export const REASONS = [
-  /** Which blocks there are: listings, `meta.json`, marks. */
-  'sync',
-  'header',
-  'postings',
-  'series',
-  'chunks',
-  'upload',
-  'compaction',
-  'deletion',
-  'tools',
-  'other',
-] as const;
-export type Reason = (typeof REASONS)[number];
 
 /** A request to a provider, told apart as their price lists do. */
 export const REQUEST_KINDS = ['list', 'get', 'head', 'put', 'delete'] as const;

@@ -1,4 +1,4 @@
-import type { Reason } from './bucket.ts';
+import type { Reason } from './reason.ts';
 
 /** What was asked of a bucket for one reason. */
 export interface RequestCount {

@@ -5,9 +5,9 @@ import type {
   ObjectAttributes,
   OperationOptions,
   ReadOptions,
-  Reason,
   UploadOptions,
 } from './bucket.ts';
+import type { Reason } from './reason.ts';
 
 /**
  * `bucket` for one kind of work: operations that do not say what they are for are for `reason`.

@@ -4,7 +4,7 @@ import { plannerPasses } from './planner.ts';
 import type { PlannerPass } from './planner.ts';
 import type { PlanNode } from './planner/nodes.ts';
 import { childrenOf, describeNode, printPlan } from './planner/print-plan.ts';
-import type { StepGrid } from './value.ts';
+import type { StepGrid } from './step-grid.ts';
 
 /** An operator as people see it, before or after it ran. */
 export interface ExplainedNode {

@@ -2,16 +2,6 @@ import type { FloatHistogram } from '#/model/histogram.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { OperatorAnalysis } from './analysis.ts';
 
-/** The evaluation times of a query: `startMs + i × stepMs` for i in `[0, steps)`. */
-export interface StepGrid {
-  readonly startMs: number;
-  /** 0 for an instant query, which has one step. */
-  readonly stepMs: number;
-  readonly steps: number;
-  /** The end of the range that the steps were laid into, at or after the last; absent: the last. */
-  readonly endMs?: number;
-}
-
 /** One series of a vector. A sample is a float unless `histogram` is set. */
 export interface VectorSample {
   readonly labels: Labels;

@@ -13,14 +13,17 @@ import type { Metrics } from '#/telemetry/metrics.ts';
 import { matchExternalLabels } from './external-labels.ts';
 import { chooseEndpoints } from './proxy/choose.ts';
 
-export { labelSetsMatch } from './proxy/choose.ts';
 import { collect } from './proxy/collect.ts';
 import type { Collected } from './proxy/collect.ts';
+import type { ProxyEndpoint, TsdbSelector } from './proxy/endpoint.ts';
 import { mergeSeries } from './proxy/merge.ts';
 import { sourceReport } from './proxy/source-report.ts';
 import { describeEndpoint } from './proxy/texts.ts';
 import { StoreStats } from './store-stats.ts';
 import { PartialResponse } from './store.ts';
+
+export { labelSetsMatch } from './proxy/choose.ts';
+export type { ProxyEndpoint, TsdbSelector } from './proxy/endpoint.ts';
 import type {
   LabelNamesRequest,
   LabelValuesRequest,
@@ -32,22 +35,6 @@ import type {
   StoreNames,
   StoreSeries,
 } from './store.ts';
-
-/** One store behind the proxy. */
-export interface ProxyEndpoint {
-  /** What messages show and `__address__` selects. */
-  readonly address: string;
-  /** A store in this process: it has no address to select. */
-  readonly isLocal?: boolean;
-  readonly store: Store;
-  /** Whether it can have series for these matchers, where it knows more than its label sets. */
-  readonly mayMatch?: (matchers: readonly Matcher[]) => boolean;
-  /** Why it cannot be asked although it should be there. Its part of an answer is missing then. */
-  readonly lost?: string;
-}
-
-/** The label sets, of those given, whose TSDBs may be read. */
-export type TsdbSelector = (labelSets: readonly Labels[]) => readonly Labels[];
 
 export interface ProxyOptions {
   /** The endpoints of the moment; asked for at every call. */

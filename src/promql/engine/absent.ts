@@ -1,7 +1,7 @@
 import { Labels, METRIC_NAME } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { StepColumn } from '../step-column.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 

@@ -1,7 +1,7 @@
 import { assert } from '#/lib/errors.ts';
 import { rangeFunctions } from '../functions.ts';
 import type { BinaryNode, PlanNode, RangeCallNode, RangeSource } from '../planner/nodes.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 import { AbsentOperator, absentLabels } from './absent.ts';
 import { aggregateOperator } from './aggregate-operator.ts';
 import { scalarOperation } from './arithmetic.ts';

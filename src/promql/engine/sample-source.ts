@@ -5,7 +5,7 @@ import type { Series } from '#/storage/queryable.ts';
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
 import type { SamplesSource, SubquerySource } from '../planner/nodes.ts';
 import { StepColumn } from '../step-column.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 import { reduceToStats } from './histogram-stats.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';

@@ -1,6 +1,6 @@
 import { Labels } from '#/model/labels.ts';
 import { StepColumn } from '../step-column.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import { scalarSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';

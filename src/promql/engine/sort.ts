@@ -1,6 +1,6 @@
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 import { StepColumn } from '../step-column.ts';
 import { compareNaturally } from './natural-order.ts';
 import type { Operator, OutputSeries } from './operator.ts';

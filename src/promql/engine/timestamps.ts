@@ -1,5 +1,5 @@
 import type { StepColumn } from '../step-column.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 
 /** Puts the time of the step, in seconds, in place of every sample. */
 export function timesOf({ startMs, stepMs }: StepGrid): (column: StepColumn) => void {

@@ -15,7 +15,7 @@ import { secondsOf } from './extrapolate.ts';
 import { combined, histogramAt, warnMixedBuckets } from './histogram-rate.ts';
 import { setFloat, setHistogram } from './kernel.ts';
 import type { KernelContext, KernelResult, RangeWindow } from './kernel.ts';
-import type { RateKind } from './rate.ts';
+import type { RateKind } from './rate-kind.ts';
 import { firstAfter } from './window.ts';
 
 /**

@@ -22,7 +22,7 @@ import {
 } from './extrapolate.ts';
 import { setHistogram } from './kernel.ts';
 import type { KernelContext, KernelResult, RangeWindow } from './kernel.ts';
-import type { RateKind } from './rate.ts';
+import type { RateKind } from './rate-kind.ts';
 
 /** `rate`, `increase` or `delta` over a window that holds only histograms. */
 export function histogramRate(

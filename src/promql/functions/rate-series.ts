@@ -1,7 +1,7 @@
 import type { StepColumn } from '../step-column.ts';
 import type { KernelContext } from './kernel.ts';
 import { extrapolationFactor, secondsOf } from './extrapolate.ts';
-import type { RateKind } from './rate.ts';
+import type { RateKind } from './rate-kind.ts';
 
 /** The samples of a series of floats; only the first `length` entries count. */
 export interface FloatSamples {

@@ -7,6 +7,7 @@ import {
   startTimeInRange,
 } from './extrapolate.ts';
 import { histogramRate, instantHistogramChange } from './histogram-rate.ts';
+import type { RateKind } from './rate-kind.ts';
 import { setFloat, setHistogram } from './kernel.ts';
 import type { KernelContext, KernelResult, RangeKernel, RangeWindow } from './kernel.ts';
 import { contentOf, warnMixed } from './window.ts';
@@ -22,13 +23,6 @@ export const delta = extrapolated({ isCounter: false, isRate: false });
 export const irate = instantaneous(true);
 /** `idelta`: difference of the last two samples of a gauge. */
 export const idelta = instantaneous(false);
-
-export interface RateKind {
-  /** Falls are counter resets, and the counter was never below zero. */
-  readonly isCounter: boolean;
-  /** Per second instead of over the range. */
-  readonly isRate: boolean;
-}
 
 function extrapolated(kind: RateKind): RangeKernel {
   return (window, result, context) => {

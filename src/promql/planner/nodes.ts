@@ -2,7 +2,7 @@ import type { NotePosition } from '../annotations.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { SelectRequest } from '#/storage/queryable.ts';
 import type { AggregationName, BinaryOperator, PositionRange, VectorMatching } from '../ast.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 
 /**
  * A logical plan: an expression with every time resolved. Each node knows the steps it is evaluated

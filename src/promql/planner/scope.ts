@@ -1,7 +1,7 @@
 import type { SelectRequest } from '#/storage/queryable.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { SelectHints } from '#/storage/queryable.ts';
-import type { StepGrid } from '../value.ts';
+import type { StepGrid } from '../step-grid.ts';
 
 /** The query a plan is made for. */
 export interface QueryTimes {

@@ -2,7 +2,7 @@ import { quoteMeta } from './texts.ts';
 import type { Labels } from '#/model/labels.ts';
 import { newMatcher } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
-import type { ProxyEndpoint, TsdbSelector } from '../proxy-store.ts';
+import type { ProxyEndpoint, TsdbSelector } from './endpoint.ts';
 
 /** What decides whether an endpoint can have a part of the answer. */
 export interface Wanted {

@@ -6,7 +6,7 @@ import { untilAborted } from '#/lib/until-aborted.ts';
 import { compareLabels } from '#/model/labels.ts';
 import { formatGoDuration } from '#/model/time.ts';
 import type { EncodedChunk } from '#/tsdb/chunk.ts';
-import type { ProxyEndpoint } from '../proxy-store.ts';
+import type { ProxyEndpoint } from './endpoint.ts';
 import { shardFilter } from '../shard.ts';
 import { StoreStats } from '../store-stats.ts';
 import type { SeriesBatch, SeriesRequest, StoreContext, StoreSeries } from '../store.ts';

@@ -1,4 +1,4 @@
-import type { ProxyEndpoint } from '../proxy-store.ts';
+import type { ProxyEndpoint } from './endpoint.ts';
 
 /** How messages name an endpoint, as Thanos words it. */
 export function describeEndpoint({ address, store }: ProxyEndpoint): string {

@@ -1,5 +1,5 @@
-import { REASONS } from '#/objstore/bucket.ts';
-import type { Reason } from '#/objstore/bucket.ts';
+import { REASONS } from '#/objstore/reason.ts';
+import type { Reason } from '#/objstore/reason.ts';
 import { RequestTally } from '#/objstore/request-tally.ts';
 import { QueryStats, SeriesResponseHints } from '#/proto/hints.ts';
 import { SeriesResponse } from '#/proto/store.ts';
