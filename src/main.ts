@@ -3,7 +3,7 @@ import { enableCompileCache } from 'node:module';
 enableCompileCache();
 
 const { runCli } = await import('./cli/cli.ts');
-const { commands } = await import('./cli/commands.ts');
+const { loadCommands } = await import('./cli/load-commands.ts');
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -15,7 +15,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 process.exitCode = await runCli(
-  commands,
+  await loadCommands(process.argv.slice(2)),
   process.argv.slice(2),
   {
     out: (text) => void process.stdout.write(text),
