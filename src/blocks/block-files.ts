@@ -78,6 +78,8 @@ export async function downloadBlock(request: {
   readonly directory: string;
   /** How many files come down at once. Default 1. */
   readonly concurrency?: number;
+  /** Told after every file how large it is. */
+  readonly onFile?: (sizeBytes: number) => void;
   readonly signal: AbortSignal;
 }): Promise<BlockMeta> {
   const { disk, bucket, id, directory, signal } = request;
@@ -96,8 +98,10 @@ export async function downloadBlock(request: {
       throw new CorruptionError(`${bucket.name}/${name}: a block's file cannot be outside of it`);
     }
     const path = join(directory, relPath);
-    if (await isUnchanged(disk, path, meta, relPath)) return;
-    await downloadFile(disk, bucket, name, path, inner);
+    if (!(await isUnchanged(disk, path, meta, relPath))) {
+      await downloadFile(disk, bucket, name, path, inner);
+    }
+    request.onFile?.((await disk.stat(path))?.sizeBytes ?? 0);
   });
   return meta;
 }

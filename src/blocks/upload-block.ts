@@ -44,6 +44,8 @@ export interface UploadBlock {
   readonly confirm?: () => Promise<void>;
   /** Bytes are taken from it before they go. Default: as fast as they can. */
   readonly throttle?: Throttle;
+  /** Told after every file which share of the bytes is in the bucket. */
+  readonly onFraction?: (fraction: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -76,10 +78,17 @@ export async function uploadBlock(request: UploadBlock): Promise<BlockMeta> {
     const problem = await upload.problem();
     if (problem !== undefined) throw new UnavailableError(problem);
   };
+  const allBytes = files.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0);
+  let doneBytes = 0;
+  const send = async (file: BlockFile, inner: AbortSignal) => {
+    await ensure(file, inner);
+    doneBytes += file.sizeBytes;
+    request.onFraction?.(doneBytes / allBytes);
+  };
 
   const [index, ...segments] = files.toReversed();
-  await concurrently(request.concurrency ?? 1, segments.toReversed(), signal, ensure);
-  await ensure(index!, signal);
+  await concurrently(request.concurrency ?? 1, segments.toReversed(), signal, send);
+  await send(index!, signal);
   const uploaded = withFiles(meta, files, new Date(clock.now()).toISOString());
   await request.confirm?.();
   await bucket.upload(metaName(id), new TextEncoder().encode(printBlockMeta(uploaded)), { signal });

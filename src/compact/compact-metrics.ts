@@ -29,7 +29,12 @@ export class CompactMetrics {
   readonly cleanupLoops;
   readonly quarantinedGroups;
   readonly backlogAgeSeconds;
+  readonly timeLeftSeconds;
+  readonly bytesPerSecond;
   readonly neededDiskBytes;
+  readonly freeDiskBytes;
+  readonly queueLastSuccess;
+  readonly queueInTrouble;
 
   constructor(metrics: Metrics) {
     const counter = (name: string, help: string) =>
@@ -38,6 +43,8 @@ export class CompactMetrics {
       metrics.gauge({ name: `thanos_compact_${name}`, help });
     const own = (name: string, help: string) =>
       metrics.gauge({ name: `hindsight_compact_${name}`, help });
+    const byLabel = <Label extends string>(name: string, help: string, label: Label) =>
+      metrics.gauge({ name: `hindsight_compact_${name}`, help, labels: [label] });
     const byResolution = (name: string, help: string) =>
       metrics.counter({ name: `thanos_compact_${name}`, help, labels: ['resolution'] });
     this.halted = gauge('halted', 'Set to 1 if the compactor halted due to an unexpected error.');
@@ -129,17 +136,40 @@ export class CompactMetrics {
       'block_cleanup_loops_total',
       'Total number of concurrent cleanup loops of partially uploaded blocks and marked blocks that were executed successfully.',
     );
-    this.quarantinedGroups = own(
+    this.quarantinedGroups = byLabel(
       'quarantined_groups',
-      'Groups of blocks that are left alone because of a fault; the log and the page name them.',
+      'Groups of blocks, and blocks to be downsampled, that are left alone because of a fault; the log and the page name them.',
+      'reason',
     );
-    this.backlogAgeSeconds = own(
+    this.backlogAgeSeconds = byLabel(
       'backlog_age_seconds',
-      'How long ago the data of the oldest compaction to be done ended; 0 when there is none.',
+      'How long ago the data of the oldest job to be done ended; 0 when there is none.',
+      'queue',
+    );
+    this.timeLeftSeconds = byLabel(
+      'eta_seconds',
+      'How long the jobs to be done will take at the speed of the last ones; -1 while it is not known.',
+      'queue',
+    );
+    this.bytesPerSecond = byLabel(
+      'throughput_bytes_per_second',
+      'Bytes of blocks that one job takes up in a second, on average over the last ones.',
+      'queue',
     );
     this.neededDiskBytes = own(
       'needed_disk_bytes',
-      'Disk that the job which needs most of those running or refused takes.',
+      'Disk that the largest of all jobs to be done takes.',
+    );
+    this.freeDiskBytes = own('free_disk_bytes', 'Disk that is free for jobs.');
+    this.queueLastSuccess = byLabel(
+      'queue_last_success_timestamp_seconds',
+      'When a pass of the queue last got through, also with faults in some groups; 0 before the first.',
+      'queue',
+    );
+    this.queueInTrouble = byLabel(
+      'queue_in_trouble',
+      'Set to 1 while a queue gets nowhere: its passes have been failing for long, or one hangs.',
+      'queue',
     );
   }
 }

@@ -15,8 +15,16 @@ import { removeStrangers } from './job-directory.ts';
 import type { Lease } from './lease.ts';
 import { firstOverlap, planGuarded } from './planner.ts';
 import type { PlannedMark } from './planner.ts';
-import { groupBacklog } from './progress.ts';
 import type { PassResult } from './pass-result.ts';
+import { groupBacklog, jobBacklog } from './progress.ts';
+import type { Throughput } from './throughput.ts';
+
+export interface CompactorOptions {
+  readonly board: GroupBoard;
+  readonly throughput: Throughput;
+  /** Groups that are worked at at once. */
+  readonly concurrency: number;
+}
 
 /**
  * The queue of compactions: every pass takes each group of the bucket one step further. What goes
@@ -27,14 +35,15 @@ export class Compactor {
   readonly #view: BucketView;
   readonly #board: GroupBoard;
   readonly #context: JobContext;
+  readonly #throughput: Throughput;
   readonly #concurrency: number;
 
-  /** At most `concurrency` groups are worked at at once. */
-  constructor(view: BucketView, board: GroupBoard, context: JobContext, concurrency: number) {
+  constructor(view: BucketView, context: JobContext, options: CompactorOptions) {
     this.#view = view;
-    this.#board = board;
+    this.#board = options.board;
     this.#context = context;
-    this.#concurrency = concurrency;
+    this.#throughput = options.throughput;
+    this.#concurrency = options.concurrency;
   }
 
   /** One step for every group, after a look at the bucket. @throws UnavailableError without one. */
@@ -53,7 +62,6 @@ export class Compactor {
       if (step.kind === 'elsewhere') result.elsewhere++;
       if (step.kind === 'failed') result.failures.push(step.message);
     });
-    this.#showQuarantine();
     return result;
   }
 
@@ -82,53 +90,29 @@ export class Compactor {
   }
 
   #show(groups: readonly Group[], { noCompact }: BucketSnapshot): void {
-    const { metrics, clock, options } = this.#context;
-    const { ranges } = options;
-    let compactions = 0;
-    let blocks = 0;
-    let oldestMs = Number.POSITIVE_INFINITY;
-    this.#board.show(groups, (group) => {
-      const rules = { noCompact, ...(ranges === undefined ? {} : { ranges }) };
-      const backlog = groupBacklog(group, rules);
-      compactions += backlog.compactions;
-      blocks += backlog.blocks;
-      oldestMs = Math.min(oldestMs, backlog.oldestMs ?? oldestMs);
-      return backlog.compactions;
-    });
-    metrics.todoCompactions.set(compactions);
-    metrics.todoBlocks.set(blocks);
-    const age = compactions === 0 ? 0 : Math.max(0, clock.now() - oldestMs) / 1000;
-    metrics.backlogAgeSeconds.set(age);
-    this.#showQuarantine();
-  }
-
-  #showQuarantine(): void {
-    const { metrics } = this.#context;
-    const count = this.#board
-      .statuses()
-      .filter(({ quarantine }) => quarantine !== undefined).length;
-    metrics.quarantinedGroups.set(count);
-    metrics.halted.set(count > 0 ? 1 : 0);
+    const { ranges } = this.#context.options;
+    const rules = { noCompact, ...(ranges === undefined ? {} : { ranges }) };
+    this.#board.show(groups, (group) => groupBacklog(group, rules));
   }
 
   async #step(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<Step> {
     const fingerprint = fingerprintOf(group, snapshot);
     if (this.#board.isQuarantined(group, fingerprint)) return quarantined(group);
-    const { metrics, log, clock } = this.#context;
+    const { metrics, log } = this.#context;
     const resolution = resolutionLabel(group.resolutionMs);
     if (!hasWork(group)) return { kind: 'idle' };
     metrics.groupRunsStarted.inc({ resolution });
     try {
       const kind = await this.#compact(group, snapshot, signal);
       metrics.groupRunsCompleted.inc({ resolution });
-      this.#board.failed(group, undefined);
+      this.#board.succeeded(group);
       return { kind };
     } catch (thrown) {
       signal.throwIfAborted();
       metrics.groupFailures.inc({ resolution });
       const message = messageOf(thrown);
       if (thrown instanceof GroupFault) {
-        this.#board.quarantine(group, fingerprint, thrown, clock.now());
+        this.#board.quarantine(group, fingerprint, thrown);
         const { kind, command } = thrown;
         log.error('group is in quarantine', { group: group.name, kind, err: message, command });
         return quarantined(group);
@@ -143,7 +127,7 @@ export class Compactor {
   }
 
   async #compact(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<Done> {
-    const { options, disk, leases, metrics, log } = this.#context;
+    const { options, disk, leases, metrics, log, clock } = this.#context;
     if (!options.verticalCompaction) checkOverlaps(group);
     const { plan, marks } = await planGuarded(
       {
@@ -169,10 +153,12 @@ export class Compactor {
     }
     const ids = plan.map(({ ulid }) => ulid);
     log.info('compaction planned', { group: group.name, blocks: ids });
+    const startedMs = clock.now();
     const outcome = await runCompaction(
-      { group, plan, lease, signal, onPhase: this.#phases(group, ids) },
+      { group, plan, lease, signal, onPhase: this.#phases(group, ids, startedMs) },
       this.#context,
     );
+    this.#throughput.add(jobBacklog(plan).bytes, clock.now() - startedMs);
     const resolution = resolutionLabel(group.resolutionMs);
     if (outcome.kind === 'compacted') {
       metrics.groupCompactions.inc({ resolution });
@@ -183,8 +169,11 @@ export class Compactor {
     return 'worked';
   }
 
-  #phases(group: Group, blocks: readonly string[]): (phase: Phase, fraction?: number) => void {
-    const startedMs = this.#context.clock.now();
+  #phases(
+    group: Group,
+    blocks: readonly string[],
+    startedMs: number,
+  ): (phase: Phase, fraction?: number) => void {
     return (phase, fraction) => this.#board.progress(group, { phase, blocks, startedMs, fraction });
   }
 

@@ -13,8 +13,12 @@ import type { Group } from './grouper.ts';
 import type { JobContext } from './job-context.ts';
 import { removeStrangers } from './job-directory.ts';
 import type { PassResult } from './pass-result.ts';
+import { blockBytes, jobBacklog } from './progress.ts';
+import type { Throughput } from './throughput.ts';
 
 export interface DownsampleQueueOptions {
+  readonly board: GroupBoard;
+  readonly throughput: Throughput;
   readonly ages: DownsampleAges;
   /** Blocks that are worked at at once. */
   readonly concurrency: number;
@@ -35,14 +39,9 @@ export class DownsampleQueue {
   readonly #context: JobContext;
   readonly #options: DownsampleQueueOptions;
 
-  constructor(
-    view: BucketView,
-    board: GroupBoard,
-    context: JobContext,
-    options: DownsampleQueueOptions,
-  ) {
+  constructor(view: BucketView, context: JobContext, options: DownsampleQueueOptions) {
     this.#view = view;
-    this.#board = board;
+    this.#board = options.board;
     this.#context = context;
     this.#options = options;
   }
@@ -71,8 +70,7 @@ export class DownsampleQueue {
 
   #due({ metas, noDownsample }: BucketSnapshot): DownsampleJob[] {
     const jobs = planDownsampling(metas.values(), noDownsample, this.#options.ages);
-    this.#context.metrics.todoDownsamples.set(jobs.length);
-    this.#board.show(jobs.map(groupOf), () => 1);
+    this.#board.show(jobs.map(groupOf), ({ blocks }) => jobBacklog(blocks));
     return jobs;
   }
 
@@ -98,14 +96,16 @@ export class DownsampleQueue {
         this.#context,
       );
       log.info('block downsampled', { block: ulid, into: made.ulid, resolution_ms: job.toMs });
-      metrics.downsampleSeconds.observe({ resolution }, (clock.now() - startedMs) / 1000);
+      const durationMs = clock.now() - startedMs;
+      metrics.downsampleSeconds.observe({ resolution }, durationMs / 1000);
+      this.#options.throughput.add(blockBytes(job.block), durationMs);
       return 'worked';
     } catch (thrown) {
       signal.throwIfAborted();
       metrics.downsampleFailures.inc({ resolution });
       const message = messageOf(thrown);
       if (thrown instanceof GroupFault) {
-        this.#board.quarantine(group, ulid, thrown, clock.now());
+        this.#board.quarantine(group, ulid, thrown);
         log.error('block is not downsampled', {
           block: ulid,
           err: message,

@@ -5,6 +5,7 @@ import type { Disk } from '#/lib/disk.ts';
 import { LimitError, UnavailableError } from '#/lib/errors.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { blockBytes } from './progress.ts';
 
 export interface FetchRequest {
   readonly disk: Disk;
@@ -59,7 +60,8 @@ export function checkDiskNeed({ neededBytes, freeBytes }: DiskNeed, directory: s
  */
 export async function fetchInputs(request: FetchRequest): Promise<void> {
   const { disk, bucket, directory, blocks, signal, onFraction } = request;
-  let done = 0;
+  const allBytes = blocks.reduce((bytes, block) => bytes + blockBytes(block), 0);
+  let doneBytes = 0;
   await concurrently(request.blockConcurrency, blocks, signal, async (block, inner) => {
     const into = join(directory, block.ulid);
     await downloadBlock({
@@ -68,6 +70,10 @@ export async function fetchInputs(request: FetchRequest): Promise<void> {
       id: block.ulid,
       directory: into,
       concurrency: request.fileConcurrency,
+      onFile: (sizeBytes) => {
+        doneBytes += sizeBytes;
+        onFraction?.(Math.min(1, doneBytes / allBytes));
+      },
       signal: inner,
     });
     for (const { relPath, sizeBytes } of block.thanos?.files ?? []) {
@@ -77,7 +83,6 @@ export async function fetchInputs(request: FetchRequest): Promise<void> {
         `block ${block.ulid}: ${relPath} has ${stat?.sizeBytes ?? 'no'} bytes in ${bucket.name}, its meta.json says ${sizeBytes}`,
       );
     }
-    onFraction?.(++done / blocks.length);
   });
 }
 

@@ -1,5 +1,8 @@
+import type { Clock } from '#/lib/clock.ts';
 import type { Group } from './grouper.ts';
 import type { FaultKind, GroupFault } from './group-fault.ts';
+import { blockBytes, noBacklog } from './progress.ts';
+import type { Backlog } from './progress.ts';
 
 /** What a job is at. */
 export type Phase =
@@ -14,6 +17,7 @@ export type Phase =
 export interface JobProgress {
   readonly phase: Phase;
   readonly blocks: readonly string[];
+  /** When the job began. */
   readonly startedMs: number;
   /** How much of the phase is done, from 0 to 1; `undefined` where it cannot be told. */
   readonly fraction: number | undefined;
@@ -28,37 +32,56 @@ export interface Quarantine {
   readonly sinceMs: number;
 }
 
+/** Why the last job of a group failed, which is tried again. */
+export interface JobFailure {
+  readonly message: string;
+  /** Since when jobs have been failing. */
+  readonly sinceMs: number;
+}
+
 /** How a group stands, for pages, metrics and health. */
 export interface GroupStatus {
   readonly key: string;
   readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
   readonly resolutionMs: number;
   readonly blocks: number;
-  /** Compactions that are left until the group is done, by the plan. */
-  readonly backlog: number;
+  readonly sizeBytes: number;
+  /** What is left until the group is done, by the plan. */
+  readonly backlog: Backlog;
   /** Of the job that runs, if one does. */
   readonly progress: JobProgress | undefined;
   readonly quarantine: Quarantine | undefined;
-  /** Why the last job failed, if it will be tried again. */
-  readonly lastError: string | undefined;
+  readonly failure: JobFailure | undefined;
 }
 
 interface Entry {
   group: Group;
-  backlog: number;
+  backlog: Backlog;
   progress: JobProgress | undefined;
   quarantine: Quarantine | undefined;
   /** What the fault was seen at: the group is tried again when this changes. */
   fingerprint: string;
-  lastError: string | undefined;
+  failure: JobFailure | undefined;
 }
 
 /** Keeps how every group stands, across passes. */
 export class GroupBoard {
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #entries = new Map<string, Entry>();
+  #lastSignMs: number | undefined;
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+  }
+
+  /** When a job last showed that it gets on; `undefined` before the first. */
+  get lastSignMs(): number | undefined {
+    return this.#lastSignMs;
+  }
 
   /** Takes the groups of a pass; those that are gone are forgotten, with their quarantine. */
-  show(groups: readonly Group[], backlog: (group: Group) => number): void {
+  show(groups: readonly Group[], backlog: (group: Group) => Backlog): void {
     const present = new Set(groups.map(({ key }) => key));
     for (const key of this.#entries.keys()) if (!present.has(key)) this.#entries.delete(key);
     for (const group of groups) {
@@ -77,20 +100,26 @@ export class GroupBoard {
     return false;
   }
 
-  quarantine(group: Group, fingerprint: string, fault: GroupFault, nowMs: number): void {
+  quarantine(group: Group, fingerprint: string, fault: GroupFault): void {
     const { kind, message, blocks, command } = fault;
     const entry = this.#entryOf(group);
-    entry.quarantine = { kind, message, blocks, command, sinceMs: nowMs };
+    entry.quarantine = { kind, message, blocks, command, sinceMs: this.#clock.now() };
     entry.fingerprint = fingerprint;
-    entry.lastError = undefined;
+    entry.failure = undefined;
   }
 
   progress(group: Group, progress: JobProgress | undefined): void {
+    this.#lastSignMs = this.#clock.now();
     this.#entryOf(group).progress = progress;
   }
 
-  failed(group: Group, message: string | undefined): void {
-    this.#entryOf(group).lastError = message;
+  failed(group: Group, message: string): void {
+    const entry = this.#entryOf(group);
+    entry.failure = { message, sinceMs: entry.failure?.sinceMs ?? this.#clock.now() };
+  }
+
+  succeeded(group: Group): void {
+    this.#entryOf(group).failure = undefined;
   }
 
   /** Whether a job that runs has to do with the block. */
@@ -104,26 +133,28 @@ export class GroupBoard {
   /** In the order of keys. */
   statuses(): GroupStatus[] {
     const sorted = [...this.#entries.values()].sort((a, b) => (a.group.key < b.group.key ? -1 : 1));
-    return sorted.map(({ group, backlog, progress, quarantine, lastError }) => ({
+    return sorted.map(({ group, backlog, progress, quarantine, failure }) => ({
       key: group.key,
       name: group.name,
+      labels: group.labels,
       resolutionMs: group.resolutionMs,
       blocks: group.blocks.length,
+      sizeBytes: group.blocks.reduce((bytes, block) => bytes + blockBytes(block), 0),
       backlog,
       progress,
       quarantine,
-      lastError,
+      failure,
     }));
   }
 
   #entryOf(group: Group): Entry {
     return this.#entries.getOrInsertComputed(group.key, () => ({
       group,
-      backlog: 0,
+      backlog: noBacklog,
       progress: undefined,
       quarantine: undefined,
       fingerprint: '',
-      lastError: undefined,
+      failure: undefined,
     }));
   }
 }

@@ -1,15 +1,18 @@
 /** What is wrong with a group, by what must be done about it. */
-export type FaultKind =
+export const faultKinds = [
   /** Blocks overlap, and vertical compaction is off. */
-  | 'overlap'
+  'overlap',
   /** Two blocks were made of the same ancestor, and vertical compaction is off. */
-  | 'shared-sources'
+  'shared-sources',
   /** A block's index breaks the rules. */
-  | 'unhealthy-block'
+  'unhealthy-block',
   /** A block's bytes are damaged. */
-  | 'damaged-block'
+  'damaged-block',
   /** What was made of good blocks is not right; nothing of it was uploaded. */
-  | 'wrong-result';
+  'wrong-result',
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
 
 /**
  * A fault that trying again does not mend: the group is left alone until its blocks change, and the

@@ -23,12 +23,10 @@ export interface RunningJob {
 export async function downloadInputs(
   blocks: readonly BlockMeta[],
   { directory, signal, onPhase }: RunningJob,
-  { bucket, disk, metrics, options }: JobContext,
+  { bucket, disk, options }: JobContext,
 ): Promise<void> {
   onPhase('downloading');
-  const need = await diskNeed({ disk, bucket, blocks, directory, signal });
-  metrics.neededDiskBytes.set(need.neededBytes);
-  checkDiskNeed(need, directory);
+  checkDiskNeed(await diskNeed({ disk, bucket, blocks, directory, signal }), directory);
   await fetchInputs({
     disk,
     bucket,
@@ -56,6 +54,7 @@ export async function uploadResult(
     hashFunction: options.hashFunction,
     concurrency: options.fileConcurrency,
     confirm: () => lease.confirm(signal),
+    onFraction: (fraction) => onPhase('uploading', fraction),
     signal,
   });
 }

@@ -180,9 +180,12 @@ test('the backlog plays compactions through to the end', () => {
   const [group] = groupBlocks(twoHours(...starts));
   // Six of eight hours and one of two days.
   assert.deepEqual(groupBacklog(group!, { noCompact: new Set() }), {
-    compactions: 7,
+    jobs: 7,
     blocks: 24 + 6,
+    // Each block of two hours has ten, and all go through two levels.
+    bytes: 2 * 24 * 10,
     oldestMs: 8 * HOUR,
+    neededDiskBytes: 2 * 24 * 10,
   });
 });
 

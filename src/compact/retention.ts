@@ -19,16 +19,29 @@ export type RetentionContext = Pick<JobContext, 'bucket' | 'clock' | 'log' | 'me
   readonly options: Pick<JobOptions, 'ranges'>;
 };
 
+/** How many blocks are past their retention and not marked yet. */
+export interface RetentionBacklog {
+  readonly expired: number;
+  /** Kept, because coarser ones are still to be made of them. */
+  readonly held: number;
+}
+
 /** The queue of retention: every pass marks the blocks whose time is over, but for those still needed. */
 export class RetentionQueue {
   readonly #view: BucketView;
   readonly #context: RetentionContext;
   readonly #options: RetentionQueueOptions;
+  #backlog: RetentionBacklog = { expired: 0, held: 0 };
 
   constructor(view: BucketView, context: RetentionContext, options: RetentionQueueOptions) {
     this.#view = view;
     this.#context = context;
     this.#options = options;
+  }
+
+  /** As the last look at the bucket found it. */
+  get backlog(): RetentionBacklog {
+    return this.#backlog;
   }
 
   /** @throws UnavailableError without a view on the whole bucket, or if a mark cannot be written. */
@@ -41,7 +54,7 @@ export class RetentionQueue {
     for (const { ulid } of held) {
       log.info('block is kept past its retention: it is still to be downsampled', { block: ulid });
     }
-    this.#show(0, held.length);
+    this.#backlog = { expired: 0, held: held.length };
     return { worked: 0, elsewhere: 0, failures: [] };
   }
 
@@ -59,7 +72,7 @@ export class RetentionQueue {
   /** Looks at the bucket for what is left to be done, and does nothing. */
   async showProgress(signal: AbortSignal): Promise<void> {
     const { expired, held } = await this.preview(signal);
-    this.#show(expired.length, held.length);
+    this.#backlog = { expired: expired.length, held: held.length };
   }
 
   #plan(blocks: BucketSnapshot): RetentionPlan {
@@ -71,11 +84,5 @@ export class RetentionQueue {
       ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
       nowMs: clock.now(),
     });
-  }
-
-  #show(expired: number, held: number): void {
-    const { metrics } = this.#context;
-    metrics.todoDeletions.set(expired + held);
-    metrics.heldBlocks.set(held);
   }
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { compactRoutes } from '#/api/compact.ts';
 import { BucketIndexWriter } from '#/blocks/bucket-index-writer.ts';
 import { noticingBucket } from '#/blocks/noticing-bucket.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
@@ -15,14 +16,17 @@ import type { JobContext } from '#/compact/job-context.ts';
 import { soleCompactor } from '#/compact/lease.ts';
 import type { Leases } from '#/compact/lease.ts';
 import { ProbedLeases } from '#/compact/probed-leases.ts';
-import type { PassResult } from '#/compact/pass-result.ts';
+import { WatchedQueue } from '#/compact/queue.ts';
+import type { Queue } from '#/compact/queue.ts';
 import type { Retentions } from '#/compact/retention-plan.ts';
 import { RetentionQueue } from '#/compact/retention.ts';
+import { runForever, runOnce } from '#/compact/run-queues.ts';
+import { showStatus, StatusSource } from '#/compact/status.ts';
+import { Throughput } from '#/compact/throughput.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { serveHttp } from '#/http/server.ts';
 import type { HttpServerOptions } from '#/http/server.ts';
 import { every } from '#/lib/clock.ts';
-import { messageOf, UnavailableError } from '#/lib/errors.ts';
 import { together } from '#/lib/together.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
@@ -61,16 +65,6 @@ export interface CompactConfig extends CompactViewConfig {
   readonly retentions: Retentions;
 }
 
-/** One of the things that a compactor does, independent of the others but for the view they share. */
-interface Queue {
-  readonly name: string;
-  /** Default: that of the configuration. */
-  readonly intervalMs?: number;
-  pass(signal: AbortSignal): Promise<PassResult>;
-  /** Brings the metrics of what is left up to date. */
-  showProgress?(signal: AbortSignal): Promise<void>;
-}
-
 /** What may take the place of the usual way to do things; for several compactors, threads and tests. */
 export interface CompactParts {
   readonly leases?: Leases;
@@ -88,7 +82,6 @@ export async function runCompact(
 ): Promise<void> {
   const { clock, disk, random, log, metrics, probe } = runtime;
   await using open = new AsyncDisposableStack();
-  open.use(await serveHttp({ ...config.http, routes: [] }, runtime));
   const { bucket, index } = await openBucket(config, open, runtime);
   const context: JobContext = {
     options: {
@@ -116,21 +109,57 @@ export async function runCompact(
     .set(config.deleteDelayMs / 1000);
   const sync = { ...config.sync, cacheDirectory: config.dataDirectory };
   const view = openCompactView({ ...config, sync }, bucket, runtime);
-  const queues = queuesOf(config, view, context);
+  const { queues, source } = queuesOf(config, view, context);
+  const show = async () => showStatus(await source.status(), context.metrics);
+  const routes = compactRoutes(source);
+  open.use(await serveHttp({ ...config.http, routes }, runtime));
   open.defer(() => probe.notReady('stopping'));
   probe.ready();
   if (config.wait) {
+    const { progressIntervalMs } = config;
     await together(runtime.signal, [
-      (signal) => runForever(queues, config, { ...runtime, signal }, context.metrics),
+      (signal) =>
+        runForever(
+          queues,
+          { progressIntervalMs, show },
+          { clock, log, signal, metrics: context.metrics },
+        ),
+      (signal) =>
+        every(clock, WATCH_INTERVAL_MS, signal, () => watch(source, context.metrics, runtime)),
       (signal) => index.follow(config.waitIntervalMs, signal),
     ]);
     return;
   }
   try {
-    await runOnce(queues, config, runtime);
+    const patienceMs = (config.leases?.ttlMs ?? 0) / 2;
+    await runOnce(queues, { patienceMs, show }, { clock, log, signal: runtime.signal });
   } finally {
     await index.attempt(runtime.signal);
   }
+}
+
+const WATCH_INTERVAL_MS = 60_000;
+
+/**
+ * Brings metrics and health up to date. Queues are never silent about getting nowhere: while one's
+ * passes fail, the compactor is not ready; while one hangs, which a restart may mend, it is not
+ * healthy either. Groups in quarantine are no reason for either, as in Thanos.
+ */
+async function watch(
+  source: StatusSource,
+  metrics: CompactMetrics,
+  { log, probe }: Runtime,
+): Promise<void> {
+  const status = await source.status();
+  showStatus(status, metrics);
+  const troubles = status.queues.map(({ trouble }) => trouble).filter((one) => one !== undefined);
+  for (const { message } of troubles) log.error('a queue gets nowhere', { err: message });
+  const hanging = troubles.find(({ kind }) => kind === 'hanging');
+  if (hanging === undefined) probe.healthy();
+  else probe.unhealthy(hanging.message);
+  const [first] = troubles;
+  if (first === undefined) probe.ready();
+  else probe.notReady(first.message);
 }
 
 /** The bucket, and the writer of its index, which is told of what is written. */
@@ -147,125 +176,81 @@ async function openBucket(
 }
 
 /** In the order in which a single run goes through them. */
-function queuesOf(config: CompactConfig, view: BucketView, context: JobContext): Queue[] {
-  const board = new GroupBoard();
-  const downsampling = new GroupBoard();
-  const compactor = new Compactor(view, board, context, config.concurrency);
+function queuesOf(
+  config: CompactConfig,
+  view: BucketView,
+  context: JobContext,
+): { readonly queues: readonly WatchedQueue[]; readonly source: StatusSource } {
+  const { clock, disk } = context;
+  const { waitIntervalMs, dataDirectory, concurrency, downsampleConcurrency } = config;
+  const compacting = { board: new GroupBoard(clock), throughput: new Throughput(), concurrency };
+  const downsampling = {
+    board: new GroupBoard(clock),
+    throughput: new Throughput(),
+    concurrency: downsampleConcurrency,
+  };
+  const compactor = new Compactor(view, context, compacting);
   const queues: Queue[] = [
     {
       name: 'compaction',
+      intervalMs: waitIntervalMs,
       pass: (signal) => compactor.pass(signal),
       showProgress: (signal) => compactor.showProgress(signal),
+      lastSignMs: () => compacting.board.lastSignMs,
     },
   ];
+  const work = [{ queue: 'compaction', ...compacting }];
   if (config.downsampleAges !== undefined) {
-    const queue = new DownsampleQueue(view, downsampling, context, {
+    const queue = new DownsampleQueue(view, context, {
+      ...downsampling,
       ages: config.downsampleAges,
-      concurrency: config.downsampleConcurrency,
-      isBusy: ({ ulid }) => board.isBusy(ulid),
+      isBusy: ({ ulid }) => compacting.board.isBusy(ulid),
     });
     queues.push({
       name: 'downsampling',
+      intervalMs: waitIntervalMs,
       pass: (signal) => queue.pass(signal),
       showProgress: (signal) => queue.showProgress(signal),
+      lastSignMs: () => downsampling.board.lastSignMs,
     });
+    work.push({ queue: 'downsampling', ...downsampling });
   }
+  let retention: RetentionQueue | undefined;
   if (config.retentions.size > 0) {
     const { retentions, downsampleAges } = config;
     const queue = new RetentionQueue(view, context, { retentions, ages: downsampleAges });
+    retention = queue;
     queues.push({
       name: 'retention',
+      intervalMs: waitIntervalMs,
       pass: (signal) => queue.pass(signal),
       showProgress: (signal) => queue.showProgress(signal),
     });
   }
   const cleaner = new Cleaner(view, context, {
     deleteDelayMs: config.deleteDelayMs,
-    isBusy: (id) => board.isBusy(id) || downsampling.isBusy(id),
+    isBusy: (id) => compacting.board.isBusy(id) || downsampling.board.isBusy(id),
   });
   queues.push({
     name: 'cleaning',
-    ...(config.cleanupIntervalMs > 0 ? { intervalMs: config.cleanupIntervalMs } : {}),
+    intervalMs: config.cleanupIntervalMs > 0 ? config.cleanupIntervalMs : waitIntervalMs,
     async pass(signal) {
       if (config.downsampleAges === undefined) {
-        await context.disk.remove(join(config.dataDirectory, 'downsample'));
+        await disk.remove(join(dataDirectory, 'downsample'));
       }
       return cleaner.pass(signal);
     },
   });
-  return queues;
-}
-
-/** Every queue by itself: one that is behind, or fails, keeps no other waiting. */
-async function runForever(
-  queues: readonly Queue[],
-  { waitIntervalMs, progressIntervalMs }: CompactConfig,
-  { clock, log, signal }: Runtime,
-  metrics: CompactMetrics,
-): Promise<void> {
-  const attempt = async (queue: Queue, work: () => Promise<void>, of: AbortSignal) => {
-    try {
-      await work();
-    } catch (thrown) {
-      of.throwIfAborted();
-      metrics.retries.inc();
-      log.warn('cannot go on now; trying again', { queue: queue.name, err: messageOf(thrown) });
-    }
-  };
-  const loops = queues.map((queue) => async (of: AbortSignal) => {
-    const iterate = () =>
-      attempt(
-        queue,
-        async () => {
-          const { failures } = await drain(queue, of);
-          if (failures.length === 0) metrics.iterations.inc();
-        },
-        of,
-      );
-    await iterate();
-    await every(clock, queue.intervalMs ?? waitIntervalMs, of, iterate);
+  const watched = queues.map((queue) => new WatchedQueue(queue, clock));
+  const source = new StatusSource({
+    clock,
+    disk,
+    dataDirectory,
+    queues: watched,
+    work,
+    ...(retention === undefined ? {} : { retention: () => retention.backlog }),
   });
-  if (progressIntervalMs > 0) {
-    loops.push((of) =>
-      every(clock, progressIntervalMs, of, async () => {
-        for (const queue of queues) {
-          await attempt(queue, async () => queue.showProgress?.(of), of);
-        }
-      }),
-    );
-  }
-  await together(signal, loops);
-}
-
-/** Jobs of other compactors are waited for: one that has died does not end its own. */
-async function runOnce(
-  queues: readonly Queue[],
-  { leases }: CompactConfig,
-  { clock, log, signal }: Runtime,
-): Promise<void> {
-  const failures: string[] = [];
-  for (const queue of queues) {
-    let result = await drain(queue, signal);
-    while (result.elsewhere > 0) {
-      log.info('waiting for jobs of other compactors', {
-        queue: queue.name,
-        jobs: result.elsewhere,
-      });
-      await clock.sleep((leases?.ttlMs ?? 0) / 2, signal);
-      result = await drain(queue, signal);
-    }
-    failures.push(...result.failures);
-  }
-  if (failures.length === 0) return;
-  throw new UnavailableError(`not everything could be done: ${failures.join('; ')}`);
-}
-
-/** Passes until one finds nothing to do; that one's result is returned. */
-async function drain(queue: Queue, signal: AbortSignal): Promise<PassResult> {
-  for (;;) {
-    const result = await queue.pass(signal);
-    if (result.worked === 0) return result;
-  }
+  return { queues: watched, source };
 }
 
 function leasesOf({ leases }: CompactConfig, bucket: Bucket, { clock, log }: Runtime): Leases {

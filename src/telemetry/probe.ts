@@ -32,6 +32,10 @@ export class Probe {
     this.#unhealthyReason = reason;
   }
 
+  healthy(): void {
+    this.#healthy = true;
+  }
+
   onReadyChange(listener: (ready: boolean) => void): void {
     this.#listeners.add(listener);
   }

@@ -4,6 +4,9 @@ import { BUCKET_INDEX_NAME, decodeBucketIndex } from '#/blocks/bucket-index.ts';
 import { uploadBlock } from '#/blocks/upload-block.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
 import type { FaultPlan } from '#/lib/faults.ts';
+import { HttpClient, readAll } from '#/http/client.ts';
+import { systemClock } from '#/lib/clock.ts';
+import { UnavailableError } from '#/lib/errors.ts';
 import { ManualClock } from '#/lib/manual-clock.ts';
 import { MemoryDisk } from '#/lib/memory-disk.ts';
 import { MemoryNet } from '#/lib/memory-net.ts';
@@ -23,6 +26,7 @@ import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { streamSeries } from '#/tsdb/series-stream.ts';
 import { runCompact } from '../compact.ts';
 import type { CompactConfig } from '../compact.ts';
+import type { Runtime } from '../runtime.ts';
 
 export const HOUR_MS = 3_600_000;
 /** The start of an aligned range of two weeks. */
@@ -45,6 +49,7 @@ export class CompactWorld {
   readonly disk = new MemoryDisk({ clock: this.clock });
   readonly bucket = new MemoryBucket({ clock: this.clock });
   readonly log = new MemoryLog();
+  readonly net = new MemoryNet();
   metrics = new Metrics();
   #random = seededRandom(11);
 
@@ -84,17 +89,54 @@ export class CompactWorld {
   /** Runs a compactor to its end. */
   async compact(over: Partial<CompactConfig> = {}): Promise<void> {
     this.metrics = new Metrics();
-    const signal = new AbortController().signal;
-    await runCompact(this.config(over), {
-      clock: this.clock,
-      disk: this.disk,
-      net: new MemoryNet(),
-      random: this.#random,
-      log: this.log,
-      metrics: this.metrics,
-      probe: new Probe(),
-      signal,
+    const parts = { net: new MemoryNet(), probe: new Probe() };
+    await this.#run(over, { ...parts, signal: new AbortController().signal });
+  }
+
+  #run(
+    over: Partial<CompactConfig>,
+    parts: Pick<Runtime, 'net' | 'probe' | 'signal'>,
+  ): Promise<void> {
+    const { clock, disk, log, metrics } = this;
+    const random = this.#random;
+    return runCompact(this.config(over), { clock, disk, random, log, metrics, ...parts });
+  }
+
+  /** What the compactor's HTTP server answers; waits for the server for a while. */
+  async ask(path: string, init: { method?: 'GET' | 'POST'; body?: string } = {}) {
+    using client = new HttpClient({ net: this.net, clock: systemClock, userAgent: 'test' });
+    const url = new URL(path, `http://${this.config().http.address}`);
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    const signal = AbortSignal.timeout(10_000);
+    for (;;) {
+      try {
+        const response = await client.send({ url, ...init, headers }, signal);
+        const text = (await readAll(response, 2 ** 26)).toString();
+        return { status: response.status, headers: response.headers, text };
+      } catch (thrown) {
+        signal.throwIfAborted();
+        if (!(thrown instanceof UnavailableError)) throw thrown;
+        await systemClock.sleep(5, signal);
+      }
+    }
+  }
+
+  /** Starts a compactor that stays; its HTTP is at `config().http.address` on `net`. */
+  start(over: Partial<CompactConfig> = {}): AsyncDisposable & { readonly probe: Probe } {
+    this.metrics = new Metrics();
+    const probe = new Probe();
+    const stop = new AbortController();
+    const parts = { net: this.net, probe, signal: stop.signal };
+    const running = this.#run({ wait: true, ...over }, parts).catch((thrown: unknown) => {
+      if (!stop.signal.aborted) this.log.error('the compactor failed', { err: thrown });
     });
+    return {
+      probe,
+      async [Symbol.asyncDispose]() {
+        stop.abort();
+        await running;
+      },
+    };
   }
 
   config(over: Partial<CompactConfig> = {}): CompactConfig {

@@ -4,6 +4,7 @@ import { CompactMetrics } from '#/compact/compact-metrics.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { DownsampleQueue } from '#/compact/downsample-queue.ts';
 import { GroupBoard } from '#/compact/group-board.ts';
+import { Throughput } from '#/compact/throughput.ts';
 import { soleCompactor } from '#/compact/lease.ts';
 import { ProbedLeases } from '#/compact/probed-leases.ts';
 import { serveHttp } from '#/http/server.ts';
@@ -94,7 +95,9 @@ function openQueue(
     leases,
   } as const;
   const progress = progressOf(tool.progress, 'downsampling');
-  const queue = new DownsampleQueue(view, new GroupBoard(), context, {
+  const queue = new DownsampleQueue(view, context, {
+    board: new GroupBoard(tool.clock),
+    throughput: new Throughput(),
     ages: config.ages,
     concurrency: config.concurrency,
     onBlock: progress.step,
