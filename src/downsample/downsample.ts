@@ -46,6 +46,8 @@ export class Downsampler {
   readonly #toMs: number;
   readonly #samples = new SampleBuffer(4096);
   readonly #windows = new FloatWindows();
+  /** Whether floats among the raw samples at hand may be NaN. */
+  #hasNaNs = false;
 
   /** @throws BadInputError unless `toMs` is coarser than `fromMs`. */
   constructor(fromMs: number, toMs: number) {
@@ -75,6 +77,7 @@ export class Downsampler {
   #downsampleRaw(chunks: readonly TimedChunk[], toMs: number, made: TimedChunk[]): void {
     const samples = this.#samples;
     samples.clear();
+    this.#hasNaNs = false;
     let histograms = false;
     for (const chunk of chunks) {
       const isHistogram = isHistogramEncoding(chunk.encoding);
@@ -83,7 +86,7 @@ export class Downsampler {
         samples.clear();
         histograms = isHistogram;
       }
-      appendUsable(chunk, samples);
+      if (appendUsable(chunk, samples)) this.#hasNaNs = true;
     }
     this.#downsampleRun(toMs, made);
   }
@@ -112,13 +115,14 @@ export class Downsampler {
 
   #floatBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
     const { times, values } = this.#samples;
-    const kept = dropNaNs(times, values, start, end);
+    const kept = this.#hasNaNs ? dropNaNs(times, values, start, end) : end;
     if (kept === start) return;
     const windows = this.#windows;
     windows.aggregate(times, values, [start, kept], toMs);
+    windows.beginChunk();
     const first = { time: times[start]!, value: values[start]! };
     made.push(
-      aggregateChunk(windows.ends[0]!, windows.ends[windows.length - 1]!, {
+      aggregateChunk(windows.mint, windows.maxt, {
         count: windows.encode('counts'),
         sum: windows.encode('sums'),
         min: windows.encode('mins'),
@@ -140,8 +144,8 @@ export class Downsampler {
       const windows = aggregateHistograms(alike.times, alike.histograms, toMs);
       const isGauge = alike.histograms[0]!.counterReset === CounterReset.Gauge;
       const counts = this.#windows;
-      counts.clear();
-      for (const { end: time, count } of windows) counts.push(time, count);
+      counts.setCounts(windows);
+      counts.beginChunk();
       made.push(
         aggregateChunk(windows[0]!.end, windows.at(-1)!.end, {
           count: counts.encode('counts'),
@@ -203,6 +207,7 @@ export class Downsampler {
     const windows = this.#windows;
     const span = new Span();
     const merged: { [lane in Lane]?: EncodedChunk } = {};
+    windows.beginChunk();
     for (const [lane, column] of floatLanes) {
       if (!this.#aggregateLane(sources, lane)) continue;
       merged[lane] = windows.encode(column);
@@ -231,6 +236,7 @@ export class Downsampler {
     const first = counters[0];
     if (first === undefined || sums.length === 0) return undefined;
     const hasCounts = this.#aggregateLane(sources, 'count');
+    this.#windows.beginChunk();
     return aggregateChunk(first.end, counters.at(-1)!.end, {
       ...(hasCounts ? { count: this.#windows.encode('sums') } : {}),
       sum: encodeSums(sums),
@@ -289,34 +295,64 @@ class Span {
     return this.mint > this.maxt;
   }
 
-  cover({ ends, length }: FloatWindows): void {
-    this.mint = Math.min(this.mint, ends[0]!);
-    this.maxt = Math.max(this.maxt, ends[length - 1]!);
+  cover({ mint, maxt }: FloatWindows): void {
+    this.mint = Math.min(this.mint, mint);
+    this.maxt = Math.max(this.maxt, maxt);
   }
 }
 
 /**
  * Appends the samples of a chunk without stale markers and without those that go back in time, before
- * 1970 included. Other NaNs stay: they count when chunks are sized.
+ * 1970 included. Other NaNs stay, for they count when chunks are sized; says whether there are any.
  */
-function appendUsable(chunk: EncodedChunk, samples: SampleBuffer): void {
+function appendUsable(chunk: EncodedChunk, samples: SampleBuffer): boolean {
   const start = samples.length;
   decodeChunk(chunk, MIN_TIME, MAX_TIME, samples);
-  const { times, values, halves, histograms, length } = samples;
+  if (samples.histograms !== undefined) {
+    dropUnusableHistograms(samples, start);
+    return false;
+  }
+  const { times, values, length } = samples;
+  let last = 0;
+  for (let i = start; i < length; i++) {
+    const time = times[i]!;
+    const value = values[i]!;
+    if (time < last || value !== value) return dropUnusable(samples, start);
+    last = time;
+  }
+  return false;
+}
+
+/** The rare way of `appendUsable`: the samples from `start` on have something to drop, or a NaN. */
+function dropUnusable(samples: SampleBuffer, start: number): boolean {
+  const { times, values, halves, length } = samples;
+  let kept = start;
+  let last = 0;
+  let hasNaNs = false;
+  for (let i = start; i < length; i++) {
+    const time = times[i]!;
+    if (time < last || isStale(halves, i)) continue;
+    last = time;
+    times[kept] = time;
+    values[kept] = values[i]!;
+    if (values[kept] !== values[kept]) hasNaNs = true;
+    kept++;
+  }
+  samples.length = kept;
+  return hasNaNs;
+}
+
+function dropUnusableHistograms(samples: SampleBuffer, start: number): void {
+  const { times, histograms = [], length } = samples;
   let kept = start;
   let last = 0;
   for (let i = start; i < length; i++) {
     const time = times[i]!;
-    const histogram = histograms?.[i];
-    if (time < last) continue;
-    if (histogram === undefined ? isStale(halves, i) : isStaleNaN(histogram.sum)) continue;
+    const histogram = histograms[i];
+    if (time < last || histogram === undefined || isStaleNaN(histogram.sum)) continue;
     last = time;
-    if (kept !== i) {
-      times[kept] = time;
-      values[kept] = values[i]!;
-      if (histograms !== undefined) histograms[kept] = histogram;
-    }
-    kept++;
+    times[kept] = time;
+    histograms[kept++] = histogram;
   }
   samples.length = kept;
 }

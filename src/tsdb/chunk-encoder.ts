@@ -6,12 +6,12 @@ import type { TimedChunk } from './chunk.ts';
 import { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
 import type { HistogramFlag } from './chunk/histogram-layout.ts';
 import { mostHistograms } from './chunk/histogram-stream.ts';
-import { XorEncoder } from './chunk/xor.ts';
+import { XorEncoder } from './chunk/xor-encoder.ts';
 import { Xor2Encoder } from './chunk/xor2-encoder.ts';
 
 export { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
 export { HistogramFlag } from './chunk/histogram-layout.ts';
-export { XorEncoder } from './chunk/xor.ts';
+export { XorEncoder } from './chunk/xor-encoder.ts';
 
 /** Samples a chunk has at most wherever Prometheus or Thanos writes chunks anew. */
 export const SAMPLES_PER_CHUNK = 120;
@@ -42,9 +42,17 @@ export function encodeSamples(
   const { samplesPerChunk = SAMPLES_PER_CHUNK, startTimes = false } = options;
   const limit = Math.min(samplesPerChunk, mostHistograms(startTimes));
   let open: OpenChunk | undefined;
-  for (let i = from; i < to; i++) {
+  for (let i = from; i < to;) {
     const time = samples.times[i]!;
     const histogram = samples.histograms?.[i];
+    if (histogram === undefined && !startTimes) {
+      if (open !== undefined) chunks.push(close(open));
+      open = undefined;
+      const end = endOfFloats(samples, i, Math.min(to, i + limit));
+      chunks.push(xorChunk(samples, i, end));
+      i = end;
+      continue;
+    }
     const encoding = encodingOf(histogram, options);
     if (open?.encoding !== encoding || open.encoder.sampleCount >= limit) {
       const previous: OpenChunk | undefined = open?.encoding === encoding ? open : undefined;
@@ -63,6 +71,7 @@ export function encodeSamples(
       append(open, samples, i, histogram);
     }
     open.maxt = time;
+    i++;
   }
   if (open !== undefined) chunks.push(close(open));
   return chunks;
@@ -92,7 +101,6 @@ export function toWireChunks(chunk: TimedChunk): TimedChunk[] {
 }
 
 type OpenChunk = { readonly mint: number; maxt: number } & (
-  | { readonly encoding: typeof ChunkEncoding.Xor; readonly encoder: XorEncoder }
   | { readonly encoding: typeof ChunkEncoding.Xor2; readonly encoder: Xor2Encoder }
   | { readonly encoding: HistogramEncoding; readonly encoder: HistogramEncoder }
 );
@@ -107,11 +115,27 @@ function encodingOf(
   histogram: FloatHistogram | undefined,
   { startTimes = false, floatHistograms }: EncodeOptions,
 ): OpenChunk['encoding'] {
-  if (histogram === undefined) return startTimes ? ChunkEncoding.Xor2 : ChunkEncoding.Xor;
+  if (histogram === undefined) return ChunkEncoding.Xor2;
   if (floatHistograms ?? !isIntegerHistogram(histogram)) {
     return startTimes ? ChunkEncoding.FloatHistogramSt : ChunkEncoding.FloatHistogram;
   }
   return startTimes ? ChunkEncoding.HistogramSt : ChunkEncoding.Histogram;
+}
+
+/** The end of the floats that begin at `start`, `limit` at the latest. */
+function endOfFloats({ histograms }: SampleBuffer, start: number, limit: number): number {
+  if (histograms === undefined) return limit;
+  let end = start;
+  while (end < limit && histograms[end] === undefined) end++;
+  return end;
+}
+
+const xorEncoder = new XorEncoder();
+
+function xorChunk({ times, halves }: SampleBuffer, from: number, to: number): TimedChunk {
+  xorEncoder.clear();
+  const data = xorEncoder.encode(times, halves, from, to).slice();
+  return { encoding: ChunkEncoding.Xor, data, mint: times[from]!, maxt: times[to - 1]! };
 }
 
 function openChunk(
@@ -120,7 +144,6 @@ function openChunk(
   flag: HistogramFlag | undefined,
 ): OpenChunk {
   const times = { mint, maxt: mint };
-  if (encoding === ChunkEncoding.Xor) return { ...times, encoding, encoder: new XorEncoder() };
   if (encoding === ChunkEncoding.Xor2) return { ...times, encoding, encoder: new Xor2Encoder() };
   const float =
     encoding === ChunkEncoding.FloatHistogram || encoding === ChunkEncoding.FloatHistogramSt;
@@ -145,7 +168,7 @@ function append(
 ): HistogramFlag | undefined {
   const time = samples.times[index]!;
   const startTime = samples.startTimes?.[index] ?? 0;
-  if (open.encoding === ChunkEncoding.Xor || open.encoding === ChunkEncoding.Xor2) {
+  if (open.encoding === ChunkEncoding.Xor2) {
     const [low, high] = [samples.halves[2 * index]!, samples.halves[2 * index + 1]!];
     open.encoder.append(time, high, low, startTime);
     return undefined;

@@ -1,9 +1,12 @@
 /** Windows that a downsampled chunk has at most, on average. */
 const WINDOWS_PER_CHUNK = 140;
 
-/** The last millisecond of the window that `time` lies in; windows are aligned to their length. */
+/**
+ * The last millisecond of the window that `time`, not before 1970, lies in; windows are aligned to
+ * their length. The quotient is exact: below 2^53 rounding does not reach the next whole number.
+ */
 export function windowEnd(time: number, resolutionMs: number): number {
-  return time - (time % resolutionMs) + resolutionMs - 1;
+  return Math.floor(time / resolutionMs) * resolutionMs + resolutionMs - 1;
 }
 
 /**

@@ -5,21 +5,31 @@ import { XorEncoder } from '#/tsdb/chunk-encoder.ts';
 import { windowEnd } from './chunk-count.ts';
 
 /** Columns of a window's aggregates, each a lane of the chunk to be. */
-type Column = 'counts' | 'sums' | 'mins' | 'maxs' | 'counters';
+type Aggregate = 'counts' | 'sums' | 'mins' | 'maxs';
 
 /**
- * Aggregates of floats over windows, as columns that are reused from batch to batch. `counters` is
- * the running total since the start of the batch, resets made up for.
+ * Aggregates of floats over windows, as columns that are reused from batch to batch: the windows are
+ * in slots 1 to `length`. The slots around them belong to the counter's lane alone.
  */
 export class FloatWindows {
   length = 0;
-  ends = new Float64Array(256);
-  counts = new Float64Array(256);
-  sums = new Float64Array(256);
-  mins = new Float64Array(256);
-  maxs = new Float64Array(256);
-  counters = new Float64Array(256);
+  #ends = new Float64Array(0);
+  #counts = new Column(0);
+  #sums = new Column(0);
+  #mins = new Column(0);
+  #maxs = new Column(0);
+  /** The running total since the start of the batch, resets made up for. */
+  #counters = new Column(0);
   readonly #encoder = new XorEncoder();
+
+  /** The end of the first window and of the last. */
+  get mint(): number {
+    return this.#ends[1]!;
+  }
+
+  get maxt(): number {
+    return this.#ends[this.length]!;
+  }
 
   /**
    * Replaces the columns by the aggregates of samples `[from, to)`, at least one. No window ends after
@@ -32,57 +42,62 @@ export class FloatWindows {
     resolutionMs: number,
   ): void {
     const lastTime = times[to - 1]!;
-    let window = -1;
-    let end = Number.NEGATIVE_INFINITY;
+    const span = Math.floor((lastTime - times[from]!) / resolutionMs);
+    this.#reserve(Math.min(to - from, span + 2));
+    const ends = this.#ends;
+    const counts = this.#counts.values;
+    const sums = this.#sums.values;
+    const mins = this.#mins.values;
+    const maxs = this.#maxs.values;
+    const counters = this.#counters.values;
+    let window = 0;
     let counter = 0;
     let last = 0;
-    let count = 0;
-    let sum = 0;
-    let min = 0;
-    let max = 0;
-    for (let i = from; i < to; i++) {
-      const time = times[i]!;
-      const value = values[i]!;
-      if (time > end) {
-        if (window >= 0) this.#set(window, end, count, sum, min, max, counter);
-        window++;
-        end = Math.min(windowEnd(time, resolutionMs), lastTime);
-        count = 0;
-        sum = 0;
-        // As upstream has it: a window of nothing but +Inf has this as its minimum.
-        min = Number.MAX_VALUE;
-        max = -Number.MAX_VALUE;
-      }
-      counter += i === from || value < last ? value : value - last;
-      last = value;
-      sum += value;
-      count++;
-      if (value < min) min = value;
-      if (value > max) max = value;
+    for (let i = from; i < to;) {
+      const end = Math.min(windowEnd(times[i]!, resolutionMs), lastTime);
+      const start = i;
+      let sum = 0;
+      // As upstream has it: a window of nothing but +Inf has this as its minimum.
+      let min = Number.MAX_VALUE;
+      let max = -Number.MAX_VALUE;
+      do {
+        const value = values[i]!;
+        counter += value < last ? value : value - last;
+        last = value;
+        sum += value;
+        if (value < min) min = value;
+        if (value > max) max = value;
+        i++;
+      } while (i < to && times[i]! <= end);
+      window++;
+      ends[window] = end;
+      counts[window] = i - start;
+      sums[window] = sum;
+      mins[window] = min;
+      maxs[window] = max;
+      counters[window] = counter;
     }
-    this.#set(window, end, count, sum, min, max, counter);
-    this.length = window + 1;
+    this.length = window;
   }
 
-  /** Begins anew, for `push`. */
-  clear(): void {
-    this.length = 0;
-  }
-
-  /** Adds a window of which only the number of samples matters. */
-  push(end: number, count: number): void {
-    this.#set(this.length++, end, count, 0, 0, 0, 0);
-  }
-
-  /** The column as an XOR chunk. */
-  encode(column: Column): EncodedChunk {
-    const encoder = this.#encoder;
-    encoder.clear();
-    const halves = halvesOf(this[column]);
-    for (let i = 0; i < this.length; i++) {
-      encoder.append(this.ends[i]!, halves[2 * i + 1]!, halves[2 * i]!);
+  /** Replaces the columns by windows of which only the numbers of samples are known. */
+  setCounts(windows: readonly { readonly end: number; readonly count: number }[]): void {
+    this.#reserve(windows.length);
+    for (const [i, { end, count }] of windows.entries()) {
+      this.#ends[i + 1] = end;
+      this.#counts.values[i + 1] = count;
     }
-    return { encoding: ChunkEncoding.Xor, data: encoder.toBytes() };
+    this.length = windows.length;
+  }
+
+  /** Forgets the chunks encoded so far, whose memory it takes for the next. */
+  beginChunk(): void {
+    this.#encoder.clear();
+  }
+
+  /** The column as an XOR chunk, good until `beginChunk`. */
+  encode(aggregate: Aggregate): EncodedChunk {
+    return this.#encode(this.#columnOf(aggregate), 1, this.length + 1);
   }
 
   /**
@@ -90,54 +105,46 @@ export class FloatWindows {
    * at the time of the last window, from which the next chunk's reader tells a reset between them.
    */
   encodeCounter(first: { time: number; value: number }, lastValue: number): EncodedChunk {
-    const encoder = this.#encoder;
-    encoder.clear();
-    append(encoder, first.time, first.value);
-    const halves = halvesOf(this.counters);
-    for (let i = 0; i < this.length; i++) {
-      encoder.append(this.ends[i]!, halves[2 * i + 1]!, halves[2 * i]!);
-    }
-    append(encoder, this.ends[this.length - 1]!, lastValue);
-    return { encoding: ChunkEncoding.Xor, data: encoder.toBytes() };
+    const { values } = this.#counters;
+    const end = this.length + 1;
+    this.#ends[0] = first.time;
+    values[0] = first.value;
+    this.#ends[end] = this.maxt;
+    values[end] = lastValue;
+    return this.#encode(this.#counters, 0, end + 1);
   }
 
-  #set(
-    window: number,
-    end: number,
-    count: number,
-    sum: number,
-    min: number,
-    max: number,
-    counter: number,
-  ): void {
-    if (window >= this.ends.length) this.#grow();
-    this.ends[window] = end;
-    this.counts[window] = count;
-    this.sums[window] = sum;
-    this.mins[window] = min;
-    this.maxs[window] = max;
-    this.counters[window] = counter;
+  #encode({ halves }: Column, from: number, to: number): EncodedChunk {
+    const data = this.#encoder.encode(this.#ends, halves, from, to);
+    return { encoding: ChunkEncoding.Xor, data };
   }
 
-  #grow(): void {
-    const larger = (column: Float64Array) => {
-      const grown = new Float64Array(2 * column.length);
-      grown.set(column);
-      return grown;
-    };
-    this.ends = larger(this.ends);
-    this.counts = larger(this.counts);
-    this.sums = larger(this.sums);
-    this.mins = larger(this.mins);
-    this.maxs = larger(this.maxs);
-    this.counters = larger(this.counters);
+  #columnOf(aggregate: Aggregate): Column {
+    if (aggregate === 'counts') return this.#counts;
+    if (aggregate === 'sums') return this.#sums;
+    return aggregate === 'mins' ? this.#mins : this.#maxs;
+  }
+
+  /** Makes room for windows and the slots around them. */
+  #reserve(windows: number): void {
+    const slots = windows + 2;
+    if (slots <= this.#ends.length) return;
+    const capacity = Math.max(256, 2 * slots);
+    this.#ends = new Float64Array(capacity);
+    this.#counts = new Column(capacity);
+    this.#sums = new Column(capacity);
+    this.#mins = new Column(capacity);
+    this.#maxs = new Column(capacity);
+    this.#counters = new Column(capacity);
   }
 }
 
-const one = new Float64Array(1);
-const halvesOfOne = halvesOf(one);
+class Column {
+  readonly values: Float64Array;
+  readonly halves: Int32Array;
 
-function append(encoder: XorEncoder, time: number, value: number): void {
-  one[0] = value;
-  encoder.append(time, halvesOfOne[1]!, halvesOfOne[0]!);
+  constructor(capacity: number) {
+    this.values = new Float64Array(capacity);
+    this.halves = halvesOf(this.values);
+  }
 }

@@ -3,8 +3,8 @@ import { setStale } from '#/model/stale.ts';
 import type { BitWriter } from './bit-writer.ts';
 import { StartTimeEncoder } from './start-times.ts';
 import type { HistogramForm } from './histogram.ts';
-import { newXorColumn, writeFirst, writeXor } from './xor.ts';
-import type { XorColumn } from './xor.ts';
+import { newXorColumn, writeFirst, writeXor } from './xor-column.ts';
+import type { XorColumn } from './xor-column.ts';
 
 /** One histogram with its buckets in the order of the chunk's layout; none if it is stale. */
 export interface HistogramRow {

@@ -1,8 +1,8 @@
 import { isStale, setStale } from '#/model/stale.ts';
 import { BitWriter } from './bit-writer.ts';
 import { StartTimeEncoder } from './start-times.ts';
-import { newXorColumn, writeDifference, writeFirst } from './xor.ts';
-import type { WindowCodes } from './xor.ts';
+import { newXorColumn, writeDifference, writeFirst } from './xor-column.ts';
+import type { WindowCodes } from './xor-column.ts';
 
 /** Behind a change of the time step, where a single 0 says that the value stayed. */
 const freeCodes: WindowCodes = {
