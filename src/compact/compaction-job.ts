@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { emptyThanosMeta } from '#/blocks/block-files.ts';
 import { markBlock } from '#/blocks/markers.ts';
 import type { Disk } from '#/lib/disk.ts';
-import { CorruptionError } from '#/lib/errors.ts';
 import { newUlid } from '#/lib/ulid.ts';
 import { Block } from '#/tsdb/block.ts';
 import type { BlockMeta, ThanosMeta } from '#/tsdb/block-meta.ts';
@@ -10,7 +9,7 @@ import { commonRewrites } from '#/tsdb/block-rewrites.ts';
 import { healthIssues, indexHealth } from '#/tsdb/index-health.ts';
 import { completeBlock, wrongResult } from './complete-block.ts';
 import type { Phase } from './group-board.ts';
-import { GroupFault, noCompactCommand } from './group-fault.ts';
+import { GroupFault, noCompactCommand, readable } from './group-fault.ts';
 import { byMinTime } from './grouper.ts';
 import type { Group } from './grouper.ts';
 import type { JobContext } from './job-context.ts';
@@ -242,25 +241,6 @@ async function markEmpty(
 ): Promise<void> {
   await lease.confirm(signal);
   for (const { ulid } of plan) await markForDeletion(ulid, 'empty block', context, signal);
-}
-
-/** Runs `work`, whose damage is that of the blocks it reads. */
-export async function readable<T>(
-  of: BlockMeta | readonly BlockMeta[],
-  work: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await work();
-  } catch (thrown) {
-    if (!(thrown instanceof CorruptionError)) throw thrown;
-    const blocks = (Array.isArray(of) ? of : [of]).map(({ ulid }: BlockMeta) => ulid);
-    throw new GroupFault(
-      'damaged-block',
-      `damaged data in ${blocks.length === 1 ? `block ${blocks[0]}` : `one of ${blocks.join(', ')}`}: ${thrown.message}`,
-      { blocks, command: noCompactCommand(blocks, 'damaged') },
-      { cause: thrown },
-    );
-  }
 }
 
 export function describeBlock({ ulid, minTime, maxTime }: BlockMeta): string {

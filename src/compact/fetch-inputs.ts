@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import { downloadBlock } from '#/blocks/block-files.ts';
+import { downloadBlock, metaName } from '#/blocks/block-files.ts';
 import { concurrently } from '#/lib/concurrently.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { LimitError, UnavailableError } from '#/lib/errors.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { GroupFault, noCompactCommand, readable } from './group-fault.ts';
 import { blockBytes } from './progress.ts';
 
 export interface FetchRequest {
@@ -56,7 +57,7 @@ export function checkDiskNeed({ neededBytes, freeBytes }: DiskNeed, directory: s
 /**
  * Downloads blocks and compares the files' sizes with what their metas say. Blocks that are there
  * from an earlier attempt are taken as far as they are whole.
- * @throws UnavailableError if a block is not whole in the bucket, as while it is being deleted.
+ * @throws GroupFault if a block is not whole in the bucket, UnavailableError if it is being deleted.
  */
 export async function fetchInputs(request: FetchRequest): Promise<void> {
   const { disk, bucket, directory, blocks, signal, onFraction } = request;
@@ -64,26 +65,45 @@ export async function fetchInputs(request: FetchRequest): Promise<void> {
   let doneBytes = 0;
   await concurrently(request.blockConcurrency, blocks, signal, async (block, inner) => {
     const into = join(directory, block.ulid);
-    await downloadBlock({
-      disk,
-      bucket,
-      id: block.ulid,
-      directory: into,
-      concurrency: request.fileConcurrency,
-      onFile: (sizeBytes) => {
-        doneBytes += sizeBytes;
-        onFraction?.(Math.min(1, doneBytes / allBytes));
-      },
-      signal: inner,
-    });
+    const download = () =>
+      downloadBlock({
+        disk,
+        bucket,
+        id: block.ulid,
+        directory: into,
+        concurrency: request.fileConcurrency,
+        onFile: (sizeBytes) => {
+          doneBytes += sizeBytes;
+          onFraction?.(Math.min(1, doneBytes / allBytes));
+        },
+        signal: inner,
+      });
+    await readable(block, download);
     for (const { relPath, sizeBytes } of block.thanos?.files ?? []) {
       const stat = await disk.stat(join(into, relPath));
       if (stat !== undefined && (sizeBytes === 0 || stat.sizeBytes === sizeBytes)) continue;
-      throw new UnavailableError(
-        `block ${block.ulid}: ${relPath} has ${stat?.sizeBytes ?? 'no'} bytes in ${bucket.name}, its meta.json says ${sizeBytes}`,
-      );
+      await checkMisfit(bucket, block, { relPath, sizeBytes }, inner);
     }
   });
+}
+
+/**
+ * Says what it means that a file did not come in its size. A listing may lag behind, and of a block
+ * that is deleted `meta.json` goes first; while that is there, what is missing stays so.
+ */
+async function checkMisfit(
+  bucket: Bucket,
+  { ulid }: BlockMeta,
+  { relPath, sizeBytes }: { readonly relPath: string; readonly sizeBytes: number },
+  signal: AbortSignal,
+): Promise<never> {
+  const found = (await bucket.attributes(`${ulid}/${relPath}`, { signal }))?.sizeBytes;
+  const isWhole = found !== undefined && (sizeBytes === 0 || found === sizeBytes);
+  const isThere = (await bucket.attributes(metaName(ulid), { signal })) !== undefined;
+  const message = `block ${ulid}: ${relPath} has ${found ?? 'no'} bytes in ${bucket.name}, its meta.json says ${sizeBytes}`;
+  if (isWhole || !isThere) throw new UnavailableError(message);
+  const command = noCompactCommand([ulid], 'incomplete');
+  throw new GroupFault('damaged-block', message, { blocks: [ulid], command });
 }
 
 /** From the meta, or, for blocks of old uploaders, from a listing. */

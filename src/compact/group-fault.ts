@@ -1,3 +1,6 @@
+import { CorruptionError } from '#/lib/errors.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+
 /** What is wrong with a group, by what must be done about it. */
 export const faultKinds = [
   /** Blocks overlap, and vertical compaction is off. */
@@ -6,7 +9,7 @@ export const faultKinds = [
   'shared-sources',
   /** A block's index breaks the rules. */
   'unhealthy-block',
-  /** A block's bytes are damaged. */
+  /** A block's bytes are damaged, or not all there. */
   'damaged-block',
   /** What was made of good blocks is not right; nothing of it was uploaded. */
   'wrong-result',
@@ -43,4 +46,23 @@ export class GroupFault extends Error {
 export function noCompactCommand(blocks: readonly string[], details: string): string {
   const ids = blocks.map((id) => `--id=${id}`).join(' ');
   return `hindsight tools bucket mark ${ids} --marker=no-compact-mark.json --details='${details}' --objstore.config-file=<file>`;
+}
+
+/** Runs `work`, whose damage is that of the blocks it reads. */
+export async function readable<T>(
+  of: BlockMeta | readonly BlockMeta[],
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!(thrown instanceof CorruptionError)) throw thrown;
+    const blocks = (Array.isArray(of) ? of : [of]).map(({ ulid }: BlockMeta) => ulid);
+    throw new GroupFault(
+      'damaged-block',
+      `damaged data in ${blocks.length === 1 ? `block ${blocks[0]}` : `one of ${blocks.join(', ')}`}: ${thrown.message}`,
+      { blocks, command: noCompactCommand(blocks, 'damaged') },
+      { cause: thrown },
+    );
+  }
 }

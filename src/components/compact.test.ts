@@ -114,129 +114,27 @@ describe('compact', () => {
   });
 });
 
-/** What can be wrong with blocks of a group, each with a word of the message. */
-const faults: [
-  name: string,
-  message: RegExp,
-  breakIt: (world: CompactWorld, blocks: BlockMeta[]) => Promise<unknown>,
-][] = [
-  [
-    'overlapping blocks',
-    /overlap/,
-    (world) => world.addBlock({ from: 1, to: 3, labels: { cluster: 'bad' } }),
-  ],
-  [
-    'shared sources',
-    /both have the data of/,
-    async (world, [first, second]) => {
-      for (const block of [first!, second!]) {
-        const sources = [...block.compaction.sources, '01HF7YAT00B6GR48QH7ECGPZ10'];
-        await putMeta(world, { ...block, compaction: { ...block.compaction, sources } });
-      }
-    },
-  ],
-  [
-    'chunks outside of the block',
-    /outside the block time range/,
-    (world, [, second]) => putMeta(world, { ...second!, maxTime: second!.maxTime - HOUR_MS }),
-  ],
-  [
-    'a torn index',
-    /damaged data/,
-    (world, [, second]) => truncate(world, `${second!.ulid}/index`, true),
-  ],
-  [
-    'a damaged chunk',
-    /damaged data/,
-    async (world, [, second]) => {
-      const name = `${second!.ulid}/chunks/000001`;
-      const bytes = (await world.bucket.read(name)).slice();
-      bytes[20]! ^= 0xff;
-      await world.bucket.upload(name, bytes);
-    },
-  ],
-  [
-    'a missing segment',
-    /has no bytes/,
-    (world, [, second]) => world.bucket.remove(`${second!.ulid}/chunks/000001`),
-  ],
-  [
-    'a file of another size',
-    /meta\.json says/,
-    (world, [, second]) => truncate(world, `${second!.ulid}/chunks/000001`, false),
-  ],
-  [
-    'fewer samples than stated',
-    /say \d+/,
-    (world, [, second]) =>
-      putMeta(world, { ...second!, stats: { ...second!.stats, numSamples: 1e6 } }),
-  ],
-];
-
 async function putMeta(world: CompactWorld, meta: BlockMeta): Promise<void> {
   const text = printBlockMeta(meta);
   await world.bucket.upload(`${meta.ulid}/meta.json`, new TextEncoder().encode(text));
 }
 
-/** Cuts the end off an object; its meta may tell or not. */
-async function truncate(world: CompactWorld, name: string, told: boolean): Promise<void> {
-  const bytes = await world.bucket.read(name);
-  const shorter = bytes.slice(0, bytes.length - 30);
-  await world.bucket.upload(name, shorter);
-  if (!told) return;
-  const meta = (await world.blocks()).find(({ ulid }) => name.startsWith(ulid))!;
-  const files = meta.thanos!.files.map((file) =>
-    name.endsWith(file.relPath) ? { ...file, sizeBytes: shorter.length } : file,
+test('a group in quarantine is tried again when its blocks change', async () => {
+  const world = new CompactWorld();
+  const [, second] = await addBlocks(world, 5);
+  const { maxTime } = second!;
+  await putMeta(world, { ...second!, maxTime: maxTime - HOUR_MS });
+  await assert.rejects(world.compact(), UnavailableError);
+  assert.equal(await world.metric('thanos_compact_halted'), 1);
+  const line = world.log.lines.findLast(({ level }) => level === 'error');
+  assert.match(
+    String(line?.fields['command']),
+    new RegExp(`--id=${second!.ulid} --marker=no-compact`),
   );
-  await putMeta(world, { ...meta, thanos: { ...meta.thanos!, files } });
-}
-
-describe('a fault stays in its group', () => {
-  for (const [name, message, breakIt] of faults) {
-    test(name, async () => {
-      const world = new CompactWorld();
-      for (const cluster of ['a', 'b', 'z']) await addBlocks(world, 5, { labels: { cluster } });
-      await breakIt(world, await addBlocks(world, 5, { labels: { cluster: 'bad' } }));
-      const before = (await world.names()).filter((object) => !object.endsWith('mark.json'));
-      await assert.rejects(world.compact(), UnavailableError);
-      const seen = world.log.lines.filter(({ level }) => level === 'error' || level === 'warn');
-      const texts = seen.map(({ fields }) => String(fields['err']));
-      assert.ok(
-        texts.some((text) => message.test(text)),
-        texts.join('\n'),
-      );
-      const good = (await world.blocks()).filter(
-        ({ thanos }) => thanos!.labels['cluster'] !== 'bad',
-      );
-      assert.deepEqual(
-        good.map(({ compaction }) => compaction.level),
-        [2, 1, 2, 1, 2, 1],
-      );
-      for (const object of before) assert.ok((await world.names()).includes(object), object);
-      const bad = (await world.blocks()).filter(
-        ({ thanos }) => thanos!.labels['cluster'] === 'bad',
-      );
-      assert.ok(bad.length >= 5, 'no block of the group was touched');
-    });
-  }
-
-  test('a group in quarantine is tried again when its blocks change', async () => {
-    const world = new CompactWorld();
-    const [, second] = await addBlocks(world, 5);
-    const { maxTime } = second!;
-    await putMeta(world, { ...second!, maxTime: maxTime - HOUR_MS });
-    await assert.rejects(world.compact(), UnavailableError);
-    assert.equal(await world.metric('thanos_compact_halted'), 1);
-    const line = world.log.lines.findLast(({ level }) => level === 'error');
-    assert.match(
-      String(line?.fields['command']),
-      new RegExp(`--id=${second!.ulid} --marker=no-compact`),
-    );
-    await markBlock(world.bucket, second!.ulid, { kind: 'no-compact', clock: world.clock });
-    await world.compact();
-    assert.equal(await world.metric('thanos_compact_halted'), 0);
-    assert.equal(await world.ranges(), '0-2 2-3 4-8 8-10');
-  });
+  await markBlock(world.bucket, second!.ulid, { kind: 'no-compact', clock: world.clock });
+  await world.compact();
+  assert.equal(await world.metric('thanos_compact_halted'), 0);
+  assert.equal(await world.ranges(), '0-2 2-3 4-8 8-10');
 });
 
 test('a crash at any operation loses nothing, and the next run ends as an undisturbed one', async () => {
