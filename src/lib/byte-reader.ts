@@ -102,6 +102,16 @@ export class ByteReader {
     throw this.error('varint between -2^53 and 2^53', `${value}`, start);
   }
 
+  /** A uvarint that holds a negative number in the two's complement of 64 bits, as Go casts one. */
+  wrappedUvarint(): number {
+    const start = this.#offset;
+    const exact = this.#exactUvarint();
+    if (exact >= 0) return exact;
+    const value = BigInt.asIntN(64, this.uvarint64());
+    if (value <= MAX_SAFE && value >= -MAX_SAFE) return Number(value);
+    throw this.error('number between -2^53 and 2^53', `${value}`, start);
+  }
+
   uvarint64(): bigint {
     const start = this.#offset;
     let value = 0n;

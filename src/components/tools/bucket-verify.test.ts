@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { metaName } from '#/blocks/block-files.ts';
-import { markBlock } from '#/blocks/markers.ts';
-import type { MemoryBucket } from '#/objstore/memory.ts';
+import { markBlock, readMark } from '#/blocks/markers.ts';
+import type { Disk } from '#/lib/disk.ts';
+import { FaultAt } from '#/lib/faults.ts';
+import { MemoryBucket } from '#/objstore/memory.ts';
 import { parseBlockMeta, printBlockMeta } from '#/tsdb/block-meta.ts';
+import { Block } from '#/tsdb/block.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { writeUncheckedIndex } from '#/tsdb/unchecked-index.ts';
 import { bucketToolInMemory, HOUR_MS, START_MS } from '../testing/bucket-tool.ts';
 import { issueKinds, verifyBlocks } from './bucket-verify.ts';
 
@@ -136,3 +140,136 @@ describe('tools bucket verify', () => {
     assert.match(text(), new RegExp(`${none} block_files: there is no such block`));
   });
 });
+
+describe('tools bucket verify --repair', () => {
+  const world = () => {
+    const memory = bucketToolInMemory();
+    const backup = new MemoryBucket({ clock: memory.clock });
+    const config = (over: object = {}) => ({
+      issues: ['index_known_issues', 'duplicated_compaction', 'block_files'] as const,
+      ids: [],
+      repair: {
+        openBackup: () => Promise.resolve(backup),
+        deleteDelayMs: 0,
+        directory: '/repair',
+        ...over,
+      },
+    });
+    return { ...memory, backup, config };
+  };
+  const names = ({ names: all }: MemoryBucket, id: string) =>
+    all.filter((name) => name.startsWith(id)).map((name) => name.slice(27));
+
+  /** Turns the labels of every series around, as a Prometheus before 2.8.1 might have them. */
+  const turnLabels = async (bucket: MemoryBucket, disk: Disk, meta: BlockMeta) => {
+    const { ulid: id, thanos } = meta;
+    const block = await Block.open(disk, `/blocks/${id}`);
+    const series = (await block.allSeries()).map(({ labels, chunks }) => ({
+      labels: [...labels].map(({ name, value }) => [name, value] as const).toReversed(),
+      chunks,
+    }));
+    const index = writeUncheckedIndex(series);
+    await bucket.upload(`${id}/index`, index);
+    const files = thanos!.files.map((file) =>
+      file.relPath === 'index' ? { ...file, sizeBytes: index.length } : file,
+    );
+    await changeMeta(bucket, id, { thanos: { ...thanos!, files } });
+  };
+
+  test('puts a repaired block in place of a broken one, which goes to the backup', async () => {
+    const { tool, addBlock, bucket, backup, disk, text, config } = world();
+    const broken = await addBlock({ slot: 0 });
+    const { ulid } = broken;
+    const whole = await addBlock({ slot: 1 });
+    await turnLabels(bucket, disk, broken);
+    const before = names(bucket, ulid);
+    assert.equal(await verifyBlocks(config(), tool), 0);
+    const [, repaired] = /repaired as (\w{26}): everything is in it;/.exec(text())!;
+    assert.match(text(), /\n2 blocks verified, 2 issues, 2 of them repaired\n$/);
+    assert.deepEqual(names(bucket, ulid), []);
+    assert.deepEqual(names(backup, ulid), before);
+    assert.ok(names(bucket, repaired!).includes('meta.json'));
+    assert.ok(names(bucket, whole.ulid).includes('meta.json'));
+    assert.deepEqual(await disk.list('/repair'), []);
+    assert.equal(await verifyBlocks(everything, tool), 0);
+  });
+
+  test('marks the original where it is to stay for a while', async () => {
+    const { tool, addBlock, bucket, disk, config } = world();
+    const broken = await addBlock({ slot: 0 });
+    const { ulid } = broken;
+    await turnLabels(bucket, disk, broken);
+    assert.equal(await verifyBlocks(config({ deleteDelayMs: HOUR_MS }), tool), 0);
+    assert.equal((await readMark(bucket, ulid, 'deletion'))?.details, 'manual verify-repair');
+    assert.ok(names(bucket, ulid).includes('meta.json'));
+  });
+
+  test('leaves what it cannot repair as it is, and goes on', async () => {
+    const { tool, addBlock, bucket, backup, disk, text, config } = world();
+    const { ulid } = await addBlock({ slot: 0 });
+    const other = await addBlock({ slot: 1 });
+    await changeMeta(bucket, ulid, { maxTime: START_MS + HOUR_MS });
+    await turnLabels(bucket, disk, other);
+    assert.equal(await verifyBlocks(config(), tool), 1);
+    assert.match(text(), new RegExp(`${ulid} .*not repaired: series .* is partly outside`));
+    assert.match(text(), /3 issues, 2 of them repaired\n$/);
+    assert.deepEqual(names(backup, ulid), []);
+    assert.ok(names(bucket, ulid).includes('meta.json'));
+  });
+
+  test('gone on with after a crash at any operation, it ends as an undisturbed one', async () => {
+    for (let at = 0; ; at++) {
+      const { tool, addBlock, bucket, backup, disk, config } = world();
+      const broken = await addBlock({ slot: 0 });
+      const { ulid } = broken;
+      await turnLabels(bucket, disk, broken);
+      const fault = new FaultAt(at, at % 2 === 0 ? 'refuse' : 'lose-reply', true);
+      for (const one of [bucket, backup, disk]) one.faults = fault.plan;
+      const code = await verifyBlocks(config(), tool).catch(() => 1);
+      for (const one of [bucket, backup, disk]) one.faults = undefined;
+      const samples = readableSamples(bucket);
+      assert.equal(samples, 360, `samples after operation ${at}`);
+      if (code === 0) break;
+      await verifyBlocks(config(), tool);
+      assert.equal(readableSamples(bucket), 360, `samples after operation ${at}, again`);
+      assert.equal(bucket.names.filter((name) => name.endsWith('meta.json')).length, 1);
+      assert.ok(names(backup, ulid).includes('meta.json'));
+    }
+  });
+
+  test('keeps the first whole one of duplicates', async () => {
+    const { tool, addBlock, bucket, backup, text, config } = world();
+    const blocks = [await addBlock({ slot: 0 }), await addBlock({ slot: 0, seed: 2 })];
+    blocks.sort((a, b) => (a.ulid < b.ulid ? -1 : 1));
+    const [damaged, good] = blocks;
+    const sources = damaged!.compaction.sources;
+    await changeMeta(bucket, good!.ulid, { compaction: { ...good!.compaction, sources } });
+    await bucket.remove(`${damaged!.ulid}/chunks/000001`);
+    await verifyBlocks(config(), tool);
+    assert.match(text(), /not repaired: .*the block is not whole: chunks\/000001 is missing/);
+    assert.ok(names(bucket, damaged!.ulid).includes('meta.json'));
+
+    await bucket.upload(
+      `${damaged!.ulid}/chunks/000001`,
+      bucket.peek(`${good!.ulid}/chunks/000001`)!,
+    );
+    await change(bucket, `${damaged!.ulid}/index`, flip(20));
+    assert.equal(await verifyBlocks(config(), tool), 0);
+    assert.match(text(), new RegExp(`: kept ${good!.ulid} alone; copies of the others are in`));
+    assert.deepEqual(names(bucket, damaged!.ulid), []);
+    assert.ok(names(backup, damaged!.ulid).includes('meta.json'));
+  });
+});
+
+/** Of whole blocks, each sample of blocks with equal sources once. */
+function readableSamples(bucket: MemoryBucket): number {
+  const samples = new Map<string, number>();
+  for (const name of bucket.names.filter((one) => one.endsWith('/meta.json'))) {
+    const { compaction, stats } = parseBlockMeta(
+      Buffer.from(bucket.peek(name)!).toString(),
+      'meta',
+    );
+    samples.set(compaction.sources.join(), stats.numSamples);
+  }
+  return [...samples.values()].reduce((sum, of) => sum + of, 0);
+}

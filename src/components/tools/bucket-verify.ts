@@ -4,7 +4,10 @@ import { findDuplicates, findOverlaps } from '#/blocks/overlaps.ts';
 import { Labels } from '#/model/labels.ts';
 import { formatGoDuration } from '#/model/time.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import { withReason } from '#/objstore/with-reason.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { Repairs } from './bucket-repair.ts';
+import type { RepairOptions } from './bucket-repair.ts';
 import { FETCH_CONCURRENCY, fetchBlocks } from './bucket-tool.ts';
 import type { BucketTool } from './bucket-tool.ts';
 
@@ -39,14 +42,22 @@ export interface VerifyConfig {
   readonly issues: readonly IssueKind[];
   /** Only issues of these blocks; of all when there are none. */
   readonly ids: readonly string[];
+  /** Repair what can be repaired: `index_known_issues` and `duplicated_compaction`. */
+  readonly repair?: Omit<RepairOptions, 'backup'> & {
+    /** Where blocks are copied to before they go; it is closed in the end. */
+    readonly openBackup: (tool: BucketTool) => Promise<Bucket>;
+  };
 }
 
 /**
  * Looks for what is wrong with the bucket's blocks, those marked for deletion left out, and writes a
- * line for each issue: ULID, kind and text. Changes nothing. Gives 1 when there is any.
+ * line for each issue: ULID, kind and text. Without `repair` it changes nothing; with it there is a line
+ * for each repair, too. Gives 1 when there is any issue that was not repaired.
  */
 export async function verifyBlocks(config: VerifyConfig, tool: BucketTool): Promise<number> {
+  await using open = new AsyncDisposableStack();
   const { bucket, clock, log, signal } = tool;
+  const repairs = await openRepairs(config, open, tool);
   const concurrency = FETCH_CONCURRENCY;
   const filters = [MarkFilter.deletion({ bucket, concurrency, log, delayMs: 0, clock })];
   const { metas, partial } = await fetchBlocks(tool, filters, signal);
@@ -67,20 +78,37 @@ export async function verifyBlocks(config: VerifyConfig, tool: BucketTool): Prom
     if (!Object.hasOwn(bucketChecks, kind)) continue;
     for (const issue of bucketChecks[kind as keyof typeof bucketChecks](metas)) report(kind, issue);
   }
+  if (config.issues.includes('duplicated_compaction')) {
+    await repairs?.duplicates(metas, isAsked);
+  }
   const progress = tool.progress('verifying', asked.length);
   for (const meta of asked) {
     for (const kind of config.issues) {
-      if (!Object.hasOwn(blockChecks, kind)) continue;
+      if (!Object.hasOwn(blockChecks, kind) || repairs?.removed.has(meta.ulid) === true) continue;
       const check = blockChecks[kind as keyof typeof blockChecks];
-      for (const message of await check(bucket, meta, signal)) {
-        report(kind, { blocks: [meta.ulid], message });
+      const messages = await check(bucket, meta, signal);
+      for (const message of messages) report(kind, { blocks: [meta.ulid], message });
+      if (kind === 'index_known_issues' && messages.length > 0) {
+        await repairs?.index(meta, messages.length);
       }
     }
     progress.step(meta.ulid);
   }
   progress.end();
-  tool.write(`${asked.length} blocks verified, ${issues} issues\n`);
-  return issues === 0 ? 0 : 1;
+  const repaired = repairs === undefined ? '' : `, ${repairs.count} of them repaired`;
+  tool.write(`${asked.length} blocks verified, ${issues} issues${repaired}\n`);
+  return issues === (repairs?.count ?? 0) ? 0 : 1;
+}
+
+async function openRepairs(
+  { repair }: VerifyConfig,
+  open: AsyncDisposableStack,
+  tool: BucketTool,
+): Promise<Repairs | undefined> {
+  if (repair === undefined) return undefined;
+  const backup = open.use(await repair.openBackup(tool));
+  tool.log.warn('no compactor should work on the bucket during a repair');
+  return new Repairs({ ...repair, backup: withReason(backup, 'tools') }, tool);
 }
 
 const noBlock = new Error('there is no such block, or it is marked for deletion');

@@ -60,7 +60,7 @@ export const SERIES_ALIGNMENT = 16;
  *
  *     labels <uvarint> | (name, value <uvarint symbols>) per label
  *     | chunks <uvarint> | mint <varint> | maxt - mint <uvarint> | ref <uvarint>
- *     | (mint - last maxt <uvarint> | maxt - mint <uvarint> | ref - last ref <varint>) per further chunk
+ *     | (mint - last maxt <uvarint of 64 bits> | maxt - mint <uvarint> | ref - last ref <varint>) per further chunk
  *
  * Format: tsdb/docs/format/index.md in Prometheus.
  */
@@ -129,7 +129,8 @@ export class SeriesEntry {
     let maxt = 0;
     let ref = 0;
     for (let i = 0; i < this.chunkCount; i++) {
-      const mint = i === 0 ? reader.varint() : maxt + reader.uvarint();
+      // Below 0 in blocks with chunks out of order, which are read so that they can be repaired.
+      const mint = i === 0 ? reader.varint() : maxt + reader.wrappedUvarint();
       maxt = mint + reader.uvarint();
       ref = i === 0 ? reader.uvarint() : ref + reader.varint();
       this.mints[i] = mint;
