@@ -1,7 +1,6 @@
 import { compareUtf8 } from '#/lib/utf8.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import { originalSources } from '#/tsdb/block-rewrites.ts';
 
 /** How long a time range a block must have before it is downsampled. */
 export interface DownsampleAges {
@@ -23,7 +22,7 @@ export interface DownsampleJob {
 
 /**
  * The blocks to downsample, by ULID: those that are large enough and have an ancestor that no block
- * of the next resolution has. What was written anew is so in each resolution by itself. Blocks of a resolution that nobody writes are left alone.
+ * of the next resolution has. Blocks of a resolution that nobody writes are left alone.
  * Source: cmd/thanos/downsample.go in Thanos.
  */
 export function planDownsampling(
@@ -46,7 +45,7 @@ export function planDownsampling(
     const step = downsampleStep(resolutionOf(block), ages);
     if (step === undefined || noDownsample.has(block.ulid)) return [];
     const done = covered.get(step.toMs)!;
-    const isMissing = originalSources(block).some((source) => !done.has(source));
+    const isMissing = block.compaction.sources.some((source) => !done.has(source));
     const isLarge = block.maxTime - block.minTime >= step.ageMs;
     return isMissing && isLarge ? [{ block, toMs: step.toMs }] : [];
   });

@@ -7,7 +7,6 @@ import { seededRandom } from '#/lib/random.ts';
 import { newUlid } from '#/lib/ulid.ts';
 import { emptyStats } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import { rewriteSource, rewrittenSources } from '#/tsdb/block-rewrites.ts';
 import { DEFAULT_DOWNSAMPLE_AGES, planDownsampling } from './downsample-plan.ts';
 import { groupBlocks } from './grouper.ts';
 import { mergedIdentity } from './merged-meta.ts';
@@ -377,19 +376,4 @@ test('once all is compacted and downsampled, nothing is held for long', () => {
     }
   };
   fc.assert(fc.property(retentionDays, law), { numRuns: 30 });
-});
-
-test('a block that was written anew is neither downsampled again nor held for that', () => {
-  const old = block(0, 2);
-  const coarse = block(0, 2, FIVE_MINUTES, old.compaction.sources);
-  const sources = rewrittenSources(old, rewriteSource(1, random), []);
-  const rewritten = block(0, 2, RAW, sources);
-  assert.deepEqual(planDownsampling([rewritten, coarse], new Set()), []);
-  const { expired } = planRetention({
-    blocks: viewOf([rewritten, coarse]),
-    retentions: keep(10),
-    ages: DEFAULT_DOWNSAMPLE_AGES,
-    nowMs: 100 * DAY,
-  });
-  assert.deepEqual(expired, [rewritten]);
 });

@@ -1,6 +1,5 @@
 import { Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import { originalSources } from '#/tsdb/block-rewrites.ts';
 import type { BucketSnapshot } from './bucket-view.ts';
 import { downsampleStep, resolutionOf } from './downsample-plan.ts';
 import type { DownsampleAges } from './downsample-plan.ts';
@@ -98,8 +97,8 @@ function isMissing(
   });
 }
 
-function isCovered(block: BlockMeta, sources: ReadonlySet<string> | undefined): boolean {
-  return originalSources(block).every((source) => sources?.has(source) === true);
+function isCovered({ compaction }: BlockMeta, sources: ReadonlySet<string> | undefined): boolean {
+  return compaction.sources.every((source) => sources?.has(source) === true);
 }
 
 function coveredSources(blocks: readonly BlockMeta[]): Map<number, Set<string>> {

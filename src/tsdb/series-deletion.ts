@@ -40,17 +40,20 @@ export function deletionWithin(
   return {
     ...rest,
     matchers: own,
-    intervals: intervals.map((one) => inWindows(one, resolutionMs)),
+    intervals: wholeWindows(intervals, resolutionMs),
   };
 }
 
-/** The interval with the whole of the windows that it begins and ends in. */
-function inWindows({ mint, maxt }: Interval, resolutionMs: number): Interval {
-  if (resolutionMs === Resolution.Raw) return { mint, maxt };
-  return {
+/** The intervals with the whole of the windows that they begin and end in. */
+export function wholeWindows(
+  intervals: readonly Interval[],
+  resolutionMs: number,
+): readonly Interval[] {
+  if (resolutionMs === Resolution.Raw) return intervals;
+  return intervals.map(({ mint, maxt }) => ({
     mint: Math.floor(mint / resolutionMs) * resolutionMs,
     maxt: (Math.floor(maxt / resolutionMs) + 1) * resolutionMs - 1,
-  };
+  }));
 }
 
 /** What is deleted of a series, in time order, apart from each other; empty for nothing. */
