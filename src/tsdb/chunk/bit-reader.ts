@@ -4,18 +4,22 @@ const float = new DataView(new ArrayBuffer(8));
 
 /** Payload widths of a varbit number by the count of ones in front of it (varbit.go in Prometheus). */
 const VARBIT_WIDTHS = [0, 3, 6, 9, 12, 18, 25, 56, 64] as const;
+/** With this many ones a number takes 32 bits, ones and all. */
+const MOST_ONES_IN_WORD = 6;
+/** The ones, the zero behind them and the payload. */
+const VARBIT_SIZES = VARBIT_WIDTHS.map((width, ones) => ones + 1 + width);
 
 /**
  * Reads bits, most significant first, from the data of a chunk. Every read checks the bounds. Plain
  * floats have their own faster loop in xor.ts; this is for everything else.
  */
 export class BitReader {
-  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #endBit: number;
   #bit: number;
 
   constructor(bytes: Uint8Array, startByte: number) {
-    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#endBit = bytes.length * 8;
     this.#bit = startByte * 8;
   }
@@ -72,21 +76,41 @@ export class BitReader {
 
   /** Prometheus's variable-width unsigned number. */
   varbitUint(): number {
-    const width = VARBIT_WIDTHS[this.ones(8)]!;
-    if (width <= 32) return this.bits(width);
-    return this.#exact(this.bits(width - 32) * 0x100000000 + this.bits(32));
+    const word = this.#peek();
+    const ones = Math.clz32(~word);
+    if (ones > MOST_ONES_IN_WORD) return this.#longUint();
+    this.#skip(VARBIT_SIZES[ones]!);
+    return ones === 0 ? 0 : (word << (ones + 1)) >>> (32 - VARBIT_WIDTHS[ones]!);
   }
 
   /** Prometheus's variable-width signed number: of `n` bits, only values above 2^(n-1) are negative. */
   varbitInt(): number {
+    const word = this.#peek();
+    if (word >= 0) {
+      this.#skip(1);
+      return 0;
+    }
+    const ones = Math.clz32(~word);
+    if (ones > MOST_ONES_IN_WORD) return this.#longInt();
+    this.#skip(VARBIT_SIZES[ones]!);
+    const width = VARBIT_WIDTHS[ones]!;
+    const value = (word << (ones + 1)) >>> (32 - width);
+    return value > 1 << (width - 1) ? value - (1 << width) : value;
+  }
+
+  #longUint(): number {
+    const width = VARBIT_WIDTHS[this.ones(8)]!;
+    return this.#exact(this.bits(width - 32) * 0x100000000 + this.bits(32));
+  }
+
+  #longInt(): number {
     const width = VARBIT_WIDTHS[this.ones(8)]!;
     if (width === 64) return this.int64();
-    const upper = width > 32 ? this.bits(width - 32) : 0;
-    const lower = this.bits(Math.min(width, 32));
-    const value = upper * 0x100000000 + lower;
-    if (value <= 2 ** (width - 1)) return value;
+    const upper = this.bits(width - 32);
+    const lower = this.bits(32);
     // Not `value - 2 ** width`: of 56 bits a double would lose the last three.
-    return width > 32 ? (upper - 2 ** (width - 32)) * 0x100000000 + lower : lower - 2 ** width;
+    const isNegative = upper * 0x100000000 + lower > 2 ** (width - 1);
+    return (isNegative ? upper - 2 ** (width - 32) : upper) * 0x100000000 + lower;
   }
 
   damaged(what: string): CorruptionError {
@@ -95,19 +119,27 @@ export class BitReader {
 
   /** The next 32 bits as an int32, zeros after the end. */
   #peek(): number {
-    const bytes = this.#bytes;
+    const view = this.#view;
     const at = this.#bit >>> 3;
     const shift = this.#bit & 7;
-    // Bytes past the end read as undefined, which the operators take for 0.
-    const high =
-      (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-    return (high << shift) | (bytes[at + 4]! >>> (8 - shift));
+    if (at + 5 > view.byteLength) return this.#peekLast(at, shift);
+    return (view.getInt32(at) << shift) | (view.getUint8(at + 4) >>> (8 - shift));
+  }
+
+  #peekLast(at: number, shift: number): number {
+    const view = this.#view;
+    const byte = (i: number) => (i < view.byteLength ? view.getUint8(i) : 0);
+    const high = (byte(at) << 24) | (byte(at + 1) << 16) | (byte(at + 2) << 8) | byte(at + 3);
+    return (high << shift) | (byte(at + 4) >>> (8 - shift));
   }
 
   #skip(width: number): void {
-    if (this.#bit + width > this.#endBit)
-      throw this.damaged(`the end, expected ${width} more bits`);
+    if (this.#bit + width > this.#endBit) throw this.#short(width);
     this.#bit += width;
+  }
+
+  #short(width: number): CorruptionError {
+    return this.damaged(`the end, expected ${width} more bits`);
   }
 
   #exact(value: number): number {
