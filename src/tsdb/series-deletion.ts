@@ -10,6 +10,8 @@ export interface SeriesDeletion {
   /** ULID of the request in the bucket that asks for it (block-rewrites.ts); absent for any other. */
   readonly id?: string;
   readonly matchers: readonly Matcher[];
+  /** Selectors of series that stay all the same. */
+  readonly except?: readonly (readonly Matcher[])[];
   readonly intervals: readonly Interval[];
 }
 
@@ -27,21 +29,35 @@ export const allTime: Interval = {
  * of that window is, since a deleted sample may be in it: the intervals become those of whole windows.
  */
 export function deletionWithin(
-  { matchers, intervals, ...rest }: SeriesDeletion,
+  { matchers, except, intervals, ...rest }: SeriesDeletion,
   externalLabels: Labels,
   resolutionMs: number = Resolution.Raw,
 ): SeriesDeletion | undefined {
+  const own = selectorWithin(matchers, externalLabels);
+  if (own === undefined) return undefined;
+  const kept = except
+    ?.map((selector) => selectorWithin(selector, externalLabels))
+    .filter((selector) => selector !== undefined);
+  return {
+    ...rest,
+    matchers: own,
+    ...(kept === undefined ? {} : { except: kept }),
+    intervals: wholeWindows(intervals, resolutionMs),
+  };
+}
+
+/** The matchers that are left of a selector within a block; `undefined` if it selects nothing there. */
+export function selectorWithin(
+  matchers: readonly Matcher[],
+  externalLabels: Labels,
+): readonly Matcher[] | undefined {
   const own: Matcher[] = [];
   for (const matcher of matchers) {
     const value = externalLabels.get(matcher.name);
     if (value === '') own.push(matcher);
     else if (!matcher.matches(value)) return undefined;
   }
-  return {
-    ...rest,
-    matchers: own,
-    intervals: wholeWindows(intervals, resolutionMs),
-  };
+  return own;
 }
 
 /** The intervals with the whole of the windows that they begin and end in. */
@@ -61,6 +77,10 @@ export function deletedRanges(
   labels: Labels,
   deletions: readonly SeriesDeletion[],
 ): readonly Interval[] {
-  const selecting = deletions.filter(({ matchers }) => matchesAll(matchers, labels));
+  const selecting = deletions.filter((deletion) => selects(deletion, labels));
   return joinIntervals(selecting.flatMap(({ intervals }) => intervals));
+}
+
+function selects({ matchers, except = [] }: SeriesDeletion, labels: Labels): boolean {
+  return matchesAll(matchers, labels) && !except.some((selector) => matchesAll(selector, labels));
 }
