@@ -6,6 +6,9 @@ import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { BlockIdentity } from '#/tsdb/block-writer.ts';
 import { mergeBlocks } from './merge-blocks.ts';
 import type { MergeResult } from './merge-blocks.ts';
+import { rewriteBlock } from './rewrite-block.ts';
+import type { RewriteResult } from './rewrite-block.ts';
+import type { SeriesEdits } from './series-edits.ts';
 
 /** Blocks on the local disk to be merged into one; everything in it can go to another thread. */
 export interface MergeWork {
@@ -25,6 +28,14 @@ export interface DownsampleWork {
   readonly directory: string;
 }
 
+/** A block on the local disk whose series are to be edited. */
+export interface RewriteWork {
+  readonly input: string;
+  readonly identity: BlockIdentity;
+  readonly edits: SeriesEdits;
+  readonly directory: string;
+}
+
 /** Told how much of the work is done, from 0 to 1. */
 export type OnFraction = (fraction: number) => void;
 
@@ -36,6 +47,7 @@ export interface BlockWork {
     signal: AbortSignal,
     onFraction?: OnFraction,
   ): Promise<BlockMeta>;
+  rewrite(work: RewriteWork, signal: AbortSignal, onFraction?: OnFraction): Promise<RewriteResult>;
 }
 
 /** Does the work where it is called. */
@@ -72,6 +84,24 @@ export class LocalBlockWork implements BlockWork {
       block,
       toMs: work.toMs,
       ulid: work.ulid,
+      disk: this.#disk,
+      directory: work.directory,
+      signal,
+      onProgress: (series) => onFraction?.(fractionOf(series, numSeries)),
+    });
+  }
+
+  async rewrite(
+    work: RewriteWork,
+    signal: AbortSignal,
+    onFraction?: OnFraction,
+  ): Promise<RewriteResult> {
+    const block = await Block.open(this.#disk, work.input, signal);
+    const { numSeries } = block.meta.stats;
+    return rewriteBlock({
+      block,
+      edits: work.edits,
+      identity: work.identity,
       disk: this.#disk,
       directory: work.directory,
       signal,

@@ -35,6 +35,10 @@ export class CompactMetrics {
   readonly freeDiskBytes;
   readonly queueLastSuccess;
   readonly queueInTrouble;
+  readonly rewrites;
+  readonly rewriteFailures;
+  readonly droppedSeries;
+  readonly droppedSamples;
 
   constructor(metrics: Metrics) {
     const counter = (name: string, help: string) =>
@@ -45,6 +49,8 @@ export class CompactMetrics {
       metrics.gauge({ name: `hindsight_compact_${name}`, help });
     const byLabel = <Label extends string>(name: string, help: string, label: Label) =>
       metrics.gauge({ name: `hindsight_compact_${name}`, help, labels: [label] });
+    const byReason = (name: string, help: string) =>
+      metrics.counter({ name: `hindsight_compact_${name}`, help, labels: ['reason'] });
     const byResolution = (name: string, help: string) =>
       metrics.counter({ name: `thanos_compact_${name}`, help, labels: ['resolution'] });
     this.halted = gauge('halted', 'Set to 1 if the compactor halted due to an unexpected error.');
@@ -170,6 +176,22 @@ export class CompactMetrics {
       'queue_in_trouble',
       'Set to 1 while a queue gets nowhere: its passes have been failing for long, or one hangs.',
       'queue',
+    );
+    this.rewrites = byReason(
+      'blocks_rewritten_total',
+      'Blocks that were replaced by ones without the samples that were to go, or marked because none was left.',
+    );
+    this.rewriteFailures = byReason(
+      'rewrite_failures_total',
+      'Blocks that could not be rewritten, however often they were tried.',
+    );
+    this.droppedSeries = byReason(
+      'rewrite_dropped_series_total',
+      'Series of which a rewritten block has no sample left.',
+    );
+    this.droppedSamples = byReason(
+      'rewrite_dropped_samples_total',
+      'Samples that rewritten blocks do not have any more; windows of downsampled ones.',
     );
   }
 }

@@ -33,6 +33,11 @@ export type CompactionOutcome =
   | { readonly kind: 'empty' }
   | { readonly kind: 'marked'; readonly block: string };
 
+/** What keeps all jobs that replace blocks of a group apart. */
+export function compactionLease({ key }: Pick<Group, 'key'>): string {
+  return `compact/${key}`;
+}
+
 /**
  * Makes one block of the planned ones, uploads it, and only when it is whole in the bucket marks the
  * planned ones for deletion. It may end anywhere: before its `meta.json` is uploaded the new block is
@@ -49,9 +54,10 @@ export async function runCompaction(
   checkSources(plan, options.verticalCompaction);
   const directory = join(options.dataDirectory, 'compact', group.key);
   const ids = plan.map(({ ulid }) => ulid);
-  const ulid = await openJobDirectory(disk, directory, ids, () =>
-    newUlid(clock.now(), context.random),
-  );
+  const ulid = await openJobDirectory(disk, directory, ids, {
+    nowMs: clock.now(),
+    newId: () => newUlid(clock.now(), context.random),
+  });
   const running = { directory, lease, signal, onPhase };
   await downloadInputs(plan, running, context);
   onPhase('checking');

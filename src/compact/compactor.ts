@@ -5,7 +5,12 @@ import { messageOf } from '#/lib/errors.ts';
 import { INDEX_FILENAME } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import type { BucketSnapshot, BucketView } from './bucket-view.ts';
-import { checkOverlaps, markForDeletion, runCompaction } from './compaction-job.ts';
+import {
+  checkOverlaps,
+  compactionLease,
+  markForDeletion,
+  runCompaction,
+} from './compaction-job.ts';
 import type { GroupBoard, Phase } from './group-board.ts';
 import { GroupFault } from './group-fault.ts';
 import { groupBlocks, resolutionLabel } from './grouper.ts';
@@ -145,7 +150,7 @@ export class Compactor {
       await disk.remove(join(options.dataDirectory, 'compact', group.key));
       return 'idle';
     }
-    await using lease = await leases.acquire(`compact/${group.key}`, signal);
+    await using lease = await leases.acquire(compactionLease(group), signal);
     if (lease === undefined) return 'elsewhere';
     await this.#mark(marks, lease, signal);
     if (plan.length === 0 || !(await this.#isStillThere(plan, snapshot, signal))) {

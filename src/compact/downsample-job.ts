@@ -35,9 +35,10 @@ export async function runDownsampling(
   const { disk, clock, options, work } = context;
   const signal = AbortSignal.any([job.signal, lease.signal]);
   const directory = join(options.dataDirectory, 'downsample', downsampleKey(job));
-  const ulid = await openJobDirectory(disk, directory, [block.ulid], () =>
-    newUlid(clock.now(), context.random),
-  );
+  const ulid = await openJobDirectory(disk, directory, [block.ulid], {
+    nowMs: clock.now(),
+    newId: () => newUlid(clock.now(), context.random),
+  });
   const running = { directory, lease, signal, onPhase };
   await downloadInputs([block], running, context);
   onPhase('checking');

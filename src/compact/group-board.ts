@@ -11,6 +11,7 @@ export type Phase =
   | 'checking'
   | 'merging'
   | 'downsampling'
+  | 'rewriting'
   | 'uploading'
   | 'marking';
 

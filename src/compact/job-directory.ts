@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { isMissing } from '#/lib/disk.ts';
 import type { Disk } from '#/lib/disk.ts';
-import { isUlid, ulidTimeMs } from '#/lib/ulid.ts';
+import { isUlid } from '#/lib/ulid.ts';
 
 const RECORD_FILENAME = 'job.json';
 /** For how long a job is gone on with; well below the age at which cleaners remove partial uploads. */
@@ -16,22 +16,21 @@ export async function openJobDirectory(
   disk: Disk,
   directory: string,
   inputs: readonly string[],
-  newId: () => string,
+  { nowMs, newId }: { readonly nowMs: number; readonly newId: () => string },
 ): Promise<string> {
   await disk.makeDirectory(directory);
   const known = await readRecord(disk, join(directory, RECORD_FILENAME));
-  const fresh = newId();
   const isSame =
     known !== undefined &&
     known.inputs.join() === inputs.join() &&
-    ulidTimeMs(fresh) - ulidTimeMs(known.ulid) < RESUMED_FOR_MS;
-  const ulid = isSame ? known.ulid : fresh;
+    nowMs - known.startedMs < RESUMED_FOR_MS;
+  const ulid = isSame ? known.ulid : newId();
   const kept = new Set([...inputs, RECORD_FILENAME]);
   for (const { name } of await disk.list(directory)) {
     if (!kept.has(name)) await disk.remove(join(directory, name));
   }
   if (!isSame) {
-    const record = JSON.stringify({ ulid, inputs });
+    const record = JSON.stringify({ ulid, inputs, startedMs: nowMs });
     await disk.write(join(directory, RECORD_FILENAME), new TextEncoder().encode(record));
   }
   return ulid;
@@ -52,6 +51,7 @@ export async function removeStrangers(
 interface JobRecord {
   readonly ulid: string;
   readonly inputs: readonly string[];
+  readonly startedMs: number;
 }
 
 /** A record that was torn by a crash counts as none. */
@@ -68,6 +68,11 @@ async function readRecord(disk: Disk, path: string): Promise<JobRecord | undefin
 
 function isRecord(value: unknown): value is JobRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { ulid, inputs } = value as Readonly<Record<string, unknown>>;
-  return typeof ulid === 'string' && isUlid(ulid) && Array.isArray(inputs);
+  const { ulid, inputs, startedMs } = value as Readonly<Record<string, unknown>>;
+  return (
+    typeof ulid === 'string' &&
+    isUlid(ulid) &&
+    Array.isArray(inputs) &&
+    typeof startedMs === 'number'
+  );
 }

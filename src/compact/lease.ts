@@ -24,3 +24,42 @@ export const soleCompactor: Leases = {
       [Symbol.asyncDispose]: () => Promise.resolve(),
     }),
 };
+
+/**
+ * Lets one of the queues of this process have a lease at a time, whatever `leases` says: where there are
+ * none in the bucket, this is all that keeps them apart.
+ */
+export class ExclusiveLeases implements Leases {
+  readonly #leases: Leases;
+  readonly #held = new Set<string>();
+
+  constructor(leases: Leases) {
+    this.#leases = leases;
+  }
+
+  async acquire(job: string, signal: AbortSignal): Promise<Lease | undefined> {
+    if (this.#held.has(job)) return undefined;
+    this.#held.add(job);
+    let lease: Lease | undefined;
+    try {
+      lease = await this.#leases.acquire(job, signal);
+    } finally {
+      if (lease === undefined) this.#held.delete(job);
+    }
+    return lease === undefined ? undefined : this.#releasing(lease, job);
+  }
+
+  #releasing(lease: Lease, job: string): Lease {
+    return {
+      signal: lease.signal,
+      confirm: (signal) => lease.confirm(signal),
+      [Symbol.asyncDispose]: async () => {
+        try {
+          await lease[Symbol.asyncDispose]();
+        } finally {
+          this.#held.delete(job);
+        }
+      },
+    };
+  }
+}

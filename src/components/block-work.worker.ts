@@ -10,10 +10,14 @@ const never = new AbortController().signal;
 
 serveRequests(async (request: BlockRequest): Promise<BlockAnswer> => {
   try {
-    if (request.kind === 'merge') {
-      return { kind: 'merged', result: await work.merge(request.work, never) };
+    switch (request.kind) {
+      case 'merge':
+        return { kind: 'merged', result: await work.merge(request.work, never) };
+      case 'downsample':
+        return { kind: 'downsampled', meta: await work.downsample(request.work, never) };
+      case 'rewrite':
+        return { kind: 'rewritten', result: await work.rewrite(request.work, never) };
     }
-    return { kind: 'downsampled', meta: await work.downsample(request.work, never) };
   } catch (thrown) {
     if (!(thrown instanceof CorruptionError)) throw thrown;
     return { kind: 'damaged', message: thrown.message };

@@ -13,7 +13,7 @@ import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { DownsampleQueue } from '#/compact/downsample-queue.ts';
 import { GroupBoard } from '#/compact/group-board.ts';
 import type { JobContext } from '#/compact/job-context.ts';
-import { soleCompactor } from '#/compact/lease.ts';
+import { ExclusiveLeases, soleCompactor } from '#/compact/lease.ts';
 import type { Leases } from '#/compact/lease.ts';
 import { ProbedLeases } from '#/compact/probed-leases.ts';
 import { WatchedQueue } from '#/compact/queue.ts';
@@ -102,7 +102,7 @@ export async function runCompact(
     log,
     metrics: new CompactMetrics(metrics),
     work: parts.work ?? new LocalBlockWork(disk),
-    leases: parts.leases ?? leasesOf(config, bucket, runtime),
+    leases: new ExclusiveLeases(parts.leases ?? leasesOf(config, bucket, runtime)),
   };
   metrics
     .gauge({ name: 'thanos_delete_delay_seconds', help: 'Configured delete delay in seconds.' })

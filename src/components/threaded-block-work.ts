@@ -1,5 +1,12 @@
-import type { BlockWork, DownsampleWork, MergeWork, OnFraction } from '#/compact/block-work.ts';
+import type {
+  BlockWork,
+  DownsampleWork,
+  MergeWork,
+  OnFraction,
+  RewriteWork,
+} from '#/compact/block-work.ts';
 import type { MergeResult } from '#/compact/merge-blocks.ts';
+import type { RewriteResult } from '#/compact/rewrite-block.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { assert, CorruptionError } from '#/lib/errors.ts';
 import { WorkerPool } from '#/lib/worker-pool.ts';
@@ -8,11 +15,13 @@ import type { BlockMeta } from '#/tsdb/block-meta.ts';
 
 export type BlockRequest =
   | { readonly kind: 'merge'; readonly work: MergeWork }
-  | { readonly kind: 'downsample'; readonly work: DownsampleWork };
+  | { readonly kind: 'downsample'; readonly work: DownsampleWork }
+  | { readonly kind: 'rewrite'; readonly work: RewriteWork };
 
 export type BlockAnswer =
   | { readonly kind: 'merged'; readonly result: MergeResult }
   | { readonly kind: 'downsampled'; readonly meta: BlockMeta }
+  | { readonly kind: 'rewritten'; readonly result: RewriteResult }
   | { readonly kind: 'damaged'; readonly message: string };
 
 /** Below this, a thread takes longer to start than the work takes. */
@@ -58,6 +67,17 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
     const answer = await this.#onThread({ kind: 'downsample', work }, signal);
     assert(answer.kind === 'downsampled', 'downsampling was asked for');
     return answer.meta;
+  }
+
+  async rewrite(
+    work: RewriteWork,
+    signal: AbortSignal,
+    onFraction?: OnFraction,
+  ): Promise<RewriteResult> {
+    if (!(await this.#isLarge([work.input]))) return this.#local.rewrite(work, signal, onFraction);
+    const answer = await this.#onThread({ kind: 'rewrite', work }, signal);
+    assert(answer.kind === 'rewritten', 'a rewrite was asked for');
+    return answer.result;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,8 +11,8 @@ import { encodeCounters, encodeSums } from './aggregate/histogram-windows.ts';
 /**
  * Whether a window of a downsampled series goes when `deleted` (in time order, apart) does. Its
  * sample at `end` stands for the raw ones since the last multiple of the resolution, and they cannot be told
- * apart any more; so the window goes exactly if all of that time is deleted, and else stays whole. At
- * each end of a deleted range, up to one window keeps what was deleted, and none loses anything else.
+ * apart any more, so it goes only as a whole: when all of that time is deleted. `deletionWithin` makes
+ * whole windows of what users ask for.
  */
 export function isWindowDeleted(
   end: number,

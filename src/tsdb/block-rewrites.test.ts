@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { seededRandom } from '#/lib/random.ts';
+import { isUlid, newUlid } from '#/lib/ulid.ts';
+import { newMatcher } from '#/model/matcher.ts';
 import { emptyStats, parseBlockMeta, printBlockMeta } from './block-meta.ts';
 import type { BlockMeta } from './block-meta.ts';
-import { appliedDeletions, commonRewrites, leanRewrites } from './block-rewrites.ts';
+import {
+  appliedDeletions,
+  commonRewrites,
+  leanRewrites,
+  rewriteEntry,
+  successorId,
+} from './block-rewrites.ts';
+import { allTime } from './series-deletion.ts';
 
 const [a, b, c] = ['A', 'B', 'C'] as const;
 
@@ -63,4 +73,35 @@ test('rewrites of another make say nothing of deletions', () => {
     { deletions_applied: [null, { request_id: 1 }] },
   ];
   assert.deepEqual(ids(block(odd)), []);
+});
+
+test('a block that takes the place of another sorts before it', () => {
+  const random = seededRandom(1);
+  const old = newUlid(1_700_000_000_000, random);
+  const successor = successorId(old, random);
+  assert.ok(isUlid(successor));
+  assert.ok(successor < old);
+  assert.ok(successorId(successor, random) < successor);
+});
+
+test('what was done is told in the JSON of Thanos', () => {
+  const old = block([]);
+  const matchers = [newMatcher('=~', 'job', 'x.*')];
+  const entry = rewriteEntry(
+    old,
+    [
+      { id: a, matchers, intervals: [{ mint: 5, maxt: Number.POSITIVE_INFINITY }] },
+      { matchers, intervals: [allTime] },
+    ],
+    [{ action: 'LabelDrop', regex: 'pod' }],
+  );
+  const goMatchers = [{ Type: 2, Name: 'job', Value: 'x.*' }];
+  assert.deepEqual(entry, {
+    sources: [old.ulid],
+    deletions_applied: [
+      { matchers: goMatchers, intervals: [{ Mint: 5, Maxt: 999 }], request_id: a },
+      { matchers: goMatchers },
+    ],
+    relabels_applied: [{ separator: ';', regex: 'pod', replacement: '$1', action: 'labeldrop' }],
+  });
 });

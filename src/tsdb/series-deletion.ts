@@ -1,5 +1,5 @@
 import type { Labels } from '#/model/labels.ts';
-import { matchesAll } from '#/model/matcher.ts';
+import { matchesAll, newMatcher } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { Resolution } from './block-meta.ts';
 import { joinIntervals } from './tombstones.ts';
@@ -15,11 +15,41 @@ export interface SeriesDeletion {
   readonly intervals: readonly Interval[];
 }
 
+/** A matcher as plain values. */
+export type PlainMatcher = Pick<Matcher, 'type' | 'name' | 'value'>;
+
+/** A `SeriesDeletion` as plain values, which can go to another thread. */
+export interface PlainDeletion {
+  readonly id?: string;
+  readonly matchers: readonly PlainMatcher[];
+  readonly except?: readonly (readonly PlainMatcher[])[];
+  readonly intervals: readonly Interval[];
+}
+
 /** All time, for a deletion of whole series. */
 export const allTime: Interval = {
   mint: Number.NEGATIVE_INFINITY,
   maxt: Number.POSITIVE_INFINITY,
 };
+
+export function plainDeletion({ matchers, except, ...rest }: PlainDeletion): PlainDeletion {
+  const plain = ({ type, name, value }: PlainMatcher) => ({ type, name, value });
+  return {
+    ...rest,
+    matchers: matchers.map(plain),
+    ...(except === undefined ? {} : { except: except.map((one) => one.map(plain)) }),
+  };
+}
+
+/** @throws BadInputError if a pattern is no RE2 expression. */
+export function compileDeletion({ matchers, except, ...rest }: PlainDeletion): SeriesDeletion {
+  const compile = ({ type, name, value }: PlainMatcher) => newMatcher(type, name, value);
+  return {
+    ...rest,
+    matchers: matchers.map(compile),
+    ...(except === undefined ? {} : { except: except.map((one) => one.map(compile)) }),
+  };
+}
 
 /**
  * What a deletion of series as users see them, with external labels, means within a block: the matchers

@@ -137,6 +137,7 @@ function forgetful(disk: Disk): BlockWork {
       return { ...result, samplesRead: Number.MAX_SAFE_INTEGER };
     },
     downsample: (downsample, signal, onFraction) => work.downsample(downsample, signal, onFraction),
+    rewrite: (rewrite, signal, onFraction) => work.rewrite(rewrite, signal, onFraction),
   };
 }
 

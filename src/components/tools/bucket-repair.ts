@@ -92,9 +92,10 @@ async function repairIndex(
 ): Promise<string> {
   const { disk, bucket, clock, random, signal } = tool;
   const directory = join(options.directory, meta.ulid);
-  const ulid = await openJobDirectory(disk, directory, [meta.ulid], () =>
-    newUlid(clock.now(), random),
-  );
+  const ulid = await openJobDirectory(disk, directory, [meta.ulid], {
+    nowMs: clock.now(),
+    newId: () => newUlid(clock.now(), random),
+  });
   const request = { disk, bucket, blocks: [meta], directory, signal };
   checkDiskNeed(await diskNeed(request), directory);
   await fetchInputs({ ...request, blockConcurrency: 1, fileConcurrency: 4 });
