@@ -29,8 +29,12 @@ export interface Disk {
   /** Entries in name order; links that lead nowhere are left out. */
   list(path: string): Promise<DirectoryEntry[]>;
   read(path: string): Promise<Uint8Array>;
-  /** Up to `length` bytes from `offset`; shorter only at the end of the file. */
-  readRange(path: string, offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Up to `length` bytes from `offset`; shorter only at the end of the file. They may be put into
+   * `into`, which has room for them, and are then a view of it: memory of its own for every read costs
+   * more than the reading.
+   */
+  readRange(path: string, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Creates or replaces the file, its directory included; the bytes are on the medium when it resolves. */
   write(path: string, bytes: Uint8Array): Promise<void>;
   /** Adds to the end of the file, creating it if it is missing. Durable only after `sync`. */
@@ -95,9 +99,9 @@ export const nodeDisk: Disk = {
 
   read: (path) => fs.readFile(path),
 
-  async readRange(path, offset, length) {
+  async readRange(path, offset, length, into) {
     await using file = await fs.open(path, 'r');
-    const bytes = new Uint8Array(length);
+    const bytes = into ?? new Uint8Array(length);
     let filled = 0;
     while (filled < length) {
       const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);

@@ -4,8 +4,16 @@ import { NotFoundError } from '#/lib/errors.ts';
 /** Immutable bytes that are read piece by piece: a file, an object in a bucket, memory. */
 export interface RangeReader {
   readonly sizeBytes: number;
-  /** Exactly `length` bytes from `offset`, or fewer where the bytes end. */
-  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Exactly `length` bytes from `offset`, or fewer where the bytes end. They may be put into `into`,
+   * which has room for them, and are then a view of it.
+   */
+  read(
+    offset: number,
+    length: number,
+    signal?: AbortSignal,
+    into?: Uint8Array,
+  ): Promise<Uint8Array>;
 }
 
 /** Bytes in memory. What is read are views. */
@@ -22,6 +30,6 @@ export async function fileRangeReader(disk: Disk, path: string): Promise<RangeRe
   if (stat?.kind !== 'file') throw new NotFoundError(`${path}: no such file`);
   return {
     sizeBytes: stat.sizeBytes,
-    read: (offset, length) => disk.readRange(path, offset, length),
+    read: (offset, length, _signal, into) => disk.readRange(path, offset, length, into),
   };
 }

@@ -11,18 +11,18 @@ import {
   printBlockMeta,
   TOMBSTONES_FILENAME,
 } from './block-meta.ts';
-import { ChunkEncoding, chunkSampleCount, isHistogramEncoding } from './chunk.ts';
+import { chunkSampleCount } from './chunk.ts';
 import type { TimedChunk } from './chunk.ts';
+import { ChunkRecords } from './chunk-records.ts';
 import {
   refOf,
   SEGMENT_HEADER_BYTES,
   SEGMENT_LIMIT_BYTES,
   segmentFileName,
   segmentHeader,
-  writeChunkRecord,
 } from './chunk-segment.ts';
-import type { ChunkMeta } from './index.ts';
 import { IndexWriter } from './index-writer.ts';
+import type { LabelSymbols, SymbolList } from './index-writer.ts';
 import { writeTombstones } from './tombstones.ts';
 
 /** What the writer cannot count by itself; `stats` and the names of the segments are filled in. */
@@ -33,7 +33,7 @@ export interface BlockWriterOptions {
   /** Where the directory of the block, named by its ULID, goes. */
   readonly directory: string;
   /** Every name and value of the labels to come, sorted by bytes, each once; more are fine. */
-  readonly symbols: Iterable<string>;
+  readonly symbols: Iterable<string> | SymbolList;
   /** Where a new segment file begins; default as Prometheus. */
   readonly segmentLimitBytes?: number;
   /** Samples of a chunk that counts differently: aggregate chunks. Default: the chunk's header. */
@@ -58,6 +58,7 @@ export class BlockWriter implements AsyncDisposable {
   readonly #unfinished: string;
   readonly #index: IndexWriter;
   readonly #segment = new ByteWriter(FLUSH_BYTES + 4096);
+  readonly #records = new ChunkRecords();
   #segments = 0;
   #segmentBytes = 0;
   readonly #stats: { -readonly [count in keyof BlockStats]: number } = { ...emptyStats };
@@ -85,22 +86,25 @@ export class BlockWriter implements AsyncDisposable {
    * left out.
    */
   async addSeries(labels: Labels, chunks: readonly TimedChunk[]): Promise<void> {
-    if (chunks.length === 0) return;
-    const batchBytes = chunks.reduce((sum, { data }) => sum + 5 + 1 + data.length + 4, 0);
-    await this.#roomFor(batchBytes);
-    const metas: ChunkMeta[] = [];
+    this.#records.clear();
     for (const chunk of chunks) {
-      const place = {
-        segment: this.#segments - 1,
-        offset: this.#segmentBytes + this.#segment.length,
-      };
-      metas.push({ mint: chunk.mint, maxt: chunk.maxt, ref: refOf(place) });
-      writeChunkRecord(this.#segment, chunk);
-      this.#count(chunk);
-      if (this.#segment.length >= FLUSH_BYTES) await this.#flushSegment();
+      this.#records.append(chunk, this.#options.sampleCount?.(chunk) ?? chunkSampleCount(chunk));
     }
-    this.#stats.numSeries++;
-    await this.#index.addSeries(labels, metas);
+    if (chunks.length > 0) await this.addRecords(this.#index.symbolsOf(labels), this.#records);
+  }
+
+  /** The same of chunks that are records already; the labels are numbers of the symbols. */
+  async addRecords(labels: LabelSymbols, records: ChunkRecords): Promise<void> {
+    if (records.length === 0) return;
+    await this.#roomFor(records.sizeBound);
+    const place = {
+      segment: this.#segments - 1,
+      offset: this.#segmentBytes + this.#segment.length,
+    };
+    this.#segment.bytes(records.bytes);
+    this.#count(records);
+    await this.#index.addColumns(labels, records.columns, refOf(place));
+    if (this.#segment.length >= FLUSH_BYTES) await this.#flushSegment();
   }
 
   /** Samples of the series so far. */
@@ -153,10 +157,10 @@ export class BlockWriter implements AsyncDisposable {
   }
 
   async #flushSegment(): Promise<void> {
-    const bytes = this.#segment.toBytes();
-    this.#segment.clear();
-    this.#segmentBytes += bytes.length;
+    const bytes = this.#segment.written();
     await this.#disk.append(this.#segmentPath, bytes);
+    this.#segmentBytes += bytes.length;
+    this.#segment.clear();
   }
 
   async #closeSegment(): Promise<void> {
@@ -169,16 +173,13 @@ export class BlockWriter implements AsyncDisposable {
     return `${this.#unfinished}/${CHUNKS_DIRNAME}/${segmentFileName(this.#segments - 1)}`;
   }
 
-  #count(chunk: TimedChunk): void {
-    const samples = this.#options.sampleCount?.(chunk) ?? chunkSampleCount(chunk);
+  #count({ length, samples, floatSamples, histogramSamples }: ChunkRecords): void {
     const stats = this.#stats;
+    stats.numSeries++;
+    stats.numChunks += length;
     stats.numSamples += samples;
-    stats.numChunks++;
-    if (chunk.encoding === ChunkEncoding.Xor || chunk.encoding === ChunkEncoding.Xor2) {
-      stats.numFloatSamples += samples;
-    } else if (isHistogramEncoding(chunk.encoding)) {
-      stats.numHistogramSamples += samples;
-    }
+    stats.numFloatSamples += floatSamples;
+    stats.numHistogramSamples += histogramSamples;
   }
 }
 

@@ -12,6 +12,7 @@ import {
   TOMBSTONES_FILENAME,
 } from './block-meta.ts';
 import type { BlockMeta } from './block-meta.ts';
+import { BlockScan } from './block-scan.ts';
 import { ChunkFiles } from './block/chunk-files.ts';
 import type { TimedChunk } from './chunk.ts';
 import { IndexReader } from './index.ts';
@@ -90,6 +91,12 @@ export class Block {
     for (let start = 0; start < postings.length; start += SERIES_BATCH) {
       yield await this.#seriesOf(postings.subarray(start, start + SERIES_BATCH), all, signal);
     }
+  }
+
+  /** For whoever goes through a whole block and takes chunks as they are. */
+  async scan(signal?: AbortSignal): Promise<BlockScan> {
+    const cursor = await this.index.seriesCursor(signal);
+    return new BlockScan(cursor, this.tombstones, this.#chunks, signal);
   }
 
   /**

@@ -5,7 +5,7 @@ import { crc32c } from '#/lib/crc32c.ts';
 import { newMatcher } from '#/model/matcher.ts';
 import { memoryRangeReader } from '#/storage/range-reader.ts';
 import { buildIndexHeader, IndexHeader } from './index-header.ts';
-import { writeSeriesEntry } from './index/series-entry.ts';
+import { ChunkColumns, writeSeriesEntry } from './index/series-entry.ts';
 import { INDEX_MAGIC, writeToc } from './index/toc.ts';
 import { IndexReader } from './index.ts';
 
@@ -37,7 +37,9 @@ function indexOfVersion1(): Uint8Array {
   const series = ['1', '2'].map((value) => {
     const offset = out.length;
     const refs = [places.get('a')!, places.get(value)!];
-    writeSeriesEntry(out, new ByteWriter(), refs, [{ mint: 5, maxt: 9, ref: 8 }]);
+    const chunks = new ChunkColumns();
+    chunks.push(5, 9, 8);
+    writeSeriesEntry(out, new ByteWriter(), { symbols: refs, length: 2 }, chunks, 0);
     return offset;
   });
   const list = (ids: readonly number[]) =>

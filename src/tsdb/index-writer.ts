@@ -1,18 +1,26 @@
 import { ByteWriter } from '#/lib/byte-writer.ts';
 import { crc32c } from '#/lib/crc32c.ts';
 import { assert } from '#/lib/errors.ts';
-import { compareUtf8 } from '#/lib/utf8.ts';
-import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
-import { SERIES_ALIGNMENT, writeSeriesEntry } from './index/series-entry.ts';
+import { PostingsCollector } from './index/postings-collector.ts';
+import { ChunkColumns, SERIES_ALIGNMENT, writeSeriesEntry } from './index/series-entry.ts';
 import type { ChunkMeta } from './index/series-entry.ts';
-import { INDEX_MAGIC, writeToc } from './index/toc.ts';
+import { SymbolList } from './index/symbol-list.ts';
+import { INDEX_HEADER_BYTES, INDEX_MAGIC, writeToc } from './index/toc.ts';
 
-/** Where the writer puts its bytes, in order. */
+export { SymbolList } from './index/symbol-list.ts';
+export { mergeSymbols } from './index/merge-symbols.ts';
+
+/** Where the writer puts its bytes, in order; they are overwritten when the promise has resolved. */
 export type Sink = (bytes: Uint8Array) => Promise<void>;
 
+/** Labels as numbers of symbols: the first `length` are name and value of each label in turn. */
+export interface LabelSymbols {
+  readonly symbols: readonly number[];
+  readonly length: number;
+}
+
 const FLUSH_BYTES = 1024 * 1024;
-const MAX_SYMBOL_BYTES = 2 ** 32 - 1;
 
 /**
  * Writes an index of version 2 front to back, as Prometheus since 3.7 does (no label indices). Memory
@@ -22,25 +30,29 @@ const MAX_SYMBOL_BYTES = 2 ** 32 - 1;
  */
 export class IndexWriter {
   readonly #sink: Sink;
-  readonly #out = new ByteWriter(FLUSH_BYTES + 4096);
+  readonly #out = new ByteWriter(FLUSH_BYTES / 4);
   readonly #scratch = new ByteWriter();
-  readonly #symbols = new Map<string, number>();
-  /** Series by value by name; the values of a name in order of appearance until the end. */
-  readonly #postings = new Map<string, Map<string, number[]>>();
-  readonly #all: number[] = [];
+  readonly #symbols: SymbolList;
+  /** Made when the first labels come as texts. */
+  #numbers: ReadonlyMap<string, number> | undefined;
+  readonly #postings = new PostingsCollector();
+  readonly #columns = new ChunkColumns();
   #flushed = 0;
   #seriesStart = 0;
-  #lastLabels: Labels | undefined;
+  readonly #lastSymbols: number[] = [];
+  #lastLength = 0;
   #lastRef = 0;
 
-  private constructor(sink: Sink) {
+  private constructor(sink: Sink, symbols: SymbolList) {
     this.#sink = sink;
+    this.#symbols = symbols;
   }
 
-  /** `symbols` holds every name and value of the labels to come; sorted by bytes, each once. */
-  static async open(sink: Sink, symbols: Iterable<string>): Promise<IndexWriter> {
-    const writer = new IndexWriter(sink);
-    await writer.#writeHead(symbols);
+  /** `symbols` holds every name and value of the labels to come; texts are sorted by bytes, each once. */
+  static async open(sink: Sink, symbols: Iterable<string> | SymbolList): Promise<IndexWriter> {
+    const list = symbols instanceof SymbolList ? symbols : SymbolList.of(symbols);
+    const writer = new IndexWriter(sink, list);
+    await writer.#writeHead();
     return writer;
   }
 
@@ -49,44 +61,45 @@ export class IndexWriter {
    * whole file.
    */
   async addSeries(labels: Labels, chunks: readonly ChunkMeta[]): Promise<void> {
-    assert(
-      this.#lastLabels === undefined || compareLabels(this.#lastLabels, labels) < 0,
-      'series must be written in the order of their labels, each once',
-    );
-    this.#lastLabels = labels;
-    this.#checkChunks(chunks);
+    this.#columns.clear();
+    for (const { mint, maxt, ref } of chunks) this.#columns.push(mint, maxt, ref);
+    await this.addColumns(this.symbolsOf(labels), this.#columns, 0);
+  }
+
+  /** The same of columns, whose references count from `firstRef`. */
+  async addColumns(labels: LabelSymbols, chunks: ChunkColumns, firstRef: number): Promise<void> {
+    this.#checkLabels(labels);
+    this.#checkChunks(chunks, firstRef);
     this.#pad(SERIES_ALIGNMENT);
     const id = this.#position / SERIES_ALIGNMENT;
     assert(id <= 0xffffffff, 'an index has at most 64 GiB of series');
-    this.#all.push(id);
-    const { flat } = labels;
-    for (let i = 0; i < flat.length; i += 2) this.#addPosting(flat[i]!, flat[i + 1]!, id);
-    writeSeriesEntry(
-      this.#out,
-      this.#scratch,
-      flat.map((text) => this.#symbolOf(text)),
-      chunks,
-    );
+    this.#postings.add(id, labels.symbols, labels.length);
+    writeSeriesEntry(this.#out, this.#scratch, labels, chunks, firstRef);
     await this.#flushIfLarge();
+  }
+
+  /** The numbers of labels that are given as texts. */
+  symbolsOf({ flat }: Labels): LabelSymbols {
+    this.#numbers ??= this.#symbols.numbers();
+    const symbols: number[] = [];
+    for (const text of flat) {
+      const symbol = this.#numbers.get(text);
+      assert(symbol !== undefined, `"${text}" must be one of the symbols`);
+      symbols.push(symbol);
+    }
+    return { symbols, length: symbols.length };
   }
 
   /** Writes what follows the series. Nothing can be added afterwards. Returns the size of the index. */
   async finish(): Promise<number> {
     const postings = this.#position;
     const table = new ByteWriter(4096);
-    let lists = 1;
-    await this.#writePostings(table, '', '', this.#all);
-    for (const name of [...this.#postings.keys()].sort(compareUtf8)) {
-      const byValue = this.#postings.get(name)!;
-      for (const value of [...byValue.keys()].sort(compareUtf8)) {
-        await this.#writePostings(table, name, value, byValue.get(value)!);
-        lists++;
-      }
-    }
+    await this.#writePostings(table, undefined, this.#postings.all());
+    for (const list of this.#postings.lists()) await this.#writePostings(table, list, list.series);
     const postingsTable = this.#position;
-    this.#section(lists, table.written());
+    await this.#section(1 + this.#postings.size, table.written());
     writeToc(this.#out, {
-      symbols: HEAD_BYTES,
+      symbols: INDEX_HEADER_BYTES,
       series: this.#seriesStart,
       labelIndices: postings,
       labelIndicesTable: postingsTable,
@@ -97,75 +110,77 @@ export class IndexWriter {
     return this.#flushed;
   }
 
-  async #writeHead(symbols: Iterable<string>): Promise<void> {
+  async #writeHead(): Promise<void> {
     this.#out.uint32(INDEX_MAGIC);
     this.#out.uint8(2);
-    const texts = new ByteWriter(4096);
-    let previous: string | undefined;
-    for (const symbol of symbols) {
-      assert(
-        previous === undefined || compareUtf8(previous, symbol) < 0,
-        'symbols must be sorted and each occur once',
-      );
-      previous = symbol;
-      this.#symbols.set(symbol, this.#symbols.size);
-      texts.string(symbol);
-    }
-    assert(texts.length <= MAX_SYMBOL_BYTES, 'an index has at most 4 GiB of symbols');
-    this.#section(this.#symbols.size, texts.written());
+    await this.#section(this.#symbols.length, this.#symbols.records);
     this.#seriesStart = this.#position;
     await this.#flushIfLarge();
   }
 
+  /** The list of a label, or without one that of all series. */
   async #writePostings(
     table: ByteWriter,
-    name: string,
-    value: string,
-    series: readonly number[],
+    label: { readonly name: number; readonly value: number } | undefined,
+    series: Uint32Array,
   ): Promise<void> {
     this.#pad(4);
     table.uvarint(2);
-    table.string(name);
-    table.string(value);
+    if (label === undefined) {
+      table.string('');
+      table.string('');
+    } else {
+      table.bytes(this.#symbols.record(label.name));
+      table.bytes(this.#symbols.record(label.value));
+    }
     table.uvarint(this.#position);
-    const ids = this.#scratch;
-    ids.clear();
-    for (const id of series) ids.uint32(id);
-    this.#section(series.length, ids.written());
+    this.#out.uint32(4 + 4 * series.length);
+    const start = this.#out.length;
+    this.#out.uint32(series.length);
+    this.#out.uint32s(series);
+    this.#out.uint32(crc32c(this.#out.written(start)));
     await this.#flushIfLarge();
   }
 
   /** `len | count | rest | crc32c`; the checksum covers count and rest. */
-  #section(count: number, rest: Uint8Array): void {
+  async #section(count: number, rest: Uint8Array): Promise<void> {
     this.#out.uint32(4 + rest.length);
     const start = this.#out.length;
     this.#out.uint32(count);
-    this.#out.bytes(rest);
-    this.#out.uint32(crc32c(this.#out.written(start)));
+    const crc = crc32c(rest, crc32c(this.#out.written(start)));
+    if (rest.length < FLUSH_BYTES) this.#out.bytes(rest);
+    else {
+      await this.#flush();
+      await this.#sink(rest);
+      this.#flushed += rest.length;
+    }
+    this.#out.uint32(crc);
   }
 
-  #addPosting(name: string, value: string, id: number): void {
-    let byValue = this.#postings.get(name);
-    if (byValue === undefined) this.#postings.set(name, (byValue = new Map()));
-    const series = byValue.get(value);
-    if (series === undefined) byValue.set(value, [id]);
-    else series.push(id);
+  /** Symbols are numbered in the order of their texts, so numbers are compared. */
+  #checkLabels({ symbols, length }: LabelSymbols): void {
+    const last = this.#lastSymbols;
+    const shared = Math.min(length, this.#lastLength);
+    let at = 0;
+    while (at < shared && symbols[at] === last[at]) at++;
+    const ascends = at < shared ? symbols[at]! > last[at]! : length > this.#lastLength;
+    assert(
+      ascends || this.#postings.isEmpty,
+      'series must be written in the order of their labels, each once',
+    );
+    for (; at < length; at++) last[at] = symbols[at]!;
+    this.#lastLength = length;
   }
 
-  #symbolOf(text: string): number {
-    const symbol = this.#symbols.get(text);
-    assert(symbol !== undefined, `"${text}" must be one of the symbols`);
-    return symbol;
-  }
-
-  #checkChunks(chunks: readonly ChunkMeta[]): void {
-    let maxt = Number.NEGATIVE_INFINITY;
-    for (const chunk of chunks) {
-      assert(chunk.mint <= chunk.maxt, 'a chunk must not end before it begins');
-      assert(chunk.mint > maxt, 'chunks of a series must be in time order and apart');
-      assert(chunk.ref >= this.#lastRef, 'chunk references must ascend');
-      maxt = chunk.maxt;
-      this.#lastRef = chunk.ref;
+  #checkChunks({ mints, maxts, refs, length }: ChunkColumns, firstRef: number): void {
+    let end = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < length; i++) {
+      const ref = firstRef + refs[i]!;
+      assert(mints[i]! <= maxts[i]!, 'a chunk must not end before it begins');
+      assert(mints[i]! > end, 'chunks of a series must be in time order and apart');
+      assert(ref >= this.#lastRef, 'chunk references must ascend');
+      end = maxts[i]!;
+      this.#lastRef = ref;
     }
   }
 
@@ -182,12 +197,9 @@ export class IndexWriter {
   }
 
   async #flush(): Promise<void> {
-    const bytes = this.#out.toBytes();
+    const bytes = this.#out.written();
+    await this.#sink(bytes);
     this.#flushed += bytes.length;
     this.#out.clear();
-    await this.#sink(bytes);
   }
 }
-
-/** Magic and version. */
-const HEAD_BYTES = 5;

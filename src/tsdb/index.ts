@@ -3,17 +3,21 @@ import { ByteReader } from '#/lib/byte-reader.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { RangeReader } from '#/storage/range-reader.ts';
+import { SeriesCursor } from './index/series-cursor.ts';
 import { openPostingsTable } from './index/postings-table.ts';
 import type { PostingsRange, PostingsTable } from './index/postings-table.ts';
 import { readSection } from './index/section.ts';
-import { readSeriesBody, SERIES_ALIGNMENT, SeriesEntry } from './index/series-entry.ts';
+import { readSeriesBody, SERIES_ALIGNMENT } from './index/series-entry.ts';
+import type { SeriesEntry } from './index/series-entry.ts';
 import { SymbolTable } from './index/symbols.ts';
 import { INDEX_HEADER_BYTES, readIndexVersion, readToc, TOC_BYTES } from './index/toc.ts';
 import { ALL_POSTINGS, plannedLists, planPostings, selectPostings } from './postings-plan.ts';
 import { decodePostings, noPostings } from './postings.ts';
 import type { Postings } from './postings.ts';
 
+export type { SymbolTable } from './index/symbols.ts';
 export { readSection } from './index/section.ts';
+export type { SeriesCursor } from './index/series-cursor.ts';
 export { ChunkColumns, readSeriesBody, SeriesEntry } from './index/series-entry.ts';
 export type { PostingsRange } from './index/postings-table.ts';
 export type { ChunkMeta } from './index/series-entry.ts';
@@ -113,26 +117,26 @@ export class IndexReader {
     visit: (entry: SeriesEntry, series: number) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    const entry = new SeriesEntry();
-    let window: Uint8Array = new Uint8Array(0);
-    let base = 0;
-    for (let i = 0; i < series.length; i++) {
-      const id = series[i]!;
-      const offset = this.offsetOf(id);
-      let body: Uint8Array | undefined;
-      if (offset - base < window.length) body = readSeriesBody(window, offset - base, base);
-      if (body === undefined) {
-        base = offset;
-        window = await this.#bytes.read(offset, this.#windowBytes(series, i), signal);
-        body = readSeriesBody(window, 0, base) ?? (await this.#readLongBody(offset, signal));
-      }
-      entry.decode(body, offset);
-      visit(entry, id);
-    }
+    const cursor = this.#cursorOver(series, signal);
+    while (cursor.next() || (await cursor.load())) visit(cursor.entry, cursor.series);
+  }
+
+  /** Goes through all series in order. */
+  async seriesCursor(signal?: AbortSignal): Promise<SeriesCursor> {
+    return this.#cursorOver(await this.allPostings(signal), signal);
   }
 
   labelsOf(entry: SeriesEntry): Labels {
     return entry.labels((symbol) => this.symbols.lookup(symbol));
+  }
+
+  #cursorOver(series: Postings, signal: AbortSignal | undefined): SeriesCursor {
+    return new SeriesCursor(series, {
+      offsetOf: (id) => this.offsetOf(id),
+      window: (from) =>
+        this.#bytes.read(this.offsetOf(series[from]!), this.#windowBytes(series, from), signal),
+      longBody: (offset) => this.#readLongBody(offset, signal),
+    });
   }
 
   /** As far as the wanted entries lie within one window, plus room for the last. */

@@ -29,8 +29,8 @@ export class MachineDisk implements Disk {
     return this.#run(`read ${path}`, () => this.#disk.read(path));
   }
 
-  readRange(path: string, offset: number, length: number): Promise<Uint8Array> {
-    return this.#run(`readRange ${path}`, () => this.#disk.readRange(path, offset, length));
+  readRange(path: string, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    return this.#run(`readRange ${path}`, () => this.#disk.readRange(path, offset, length, into));
   }
 
   write(path: string, bytes: Uint8Array): Promise<void> {

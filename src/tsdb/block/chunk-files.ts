@@ -54,10 +54,10 @@ export class ChunkFiles {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { segment, offset: start } = run[0]!;
-    const file = await this.#open(segment);
+    const file = await this.open(segment);
     const length = run.at(-1)!.offset - start + CHUNK_SIZE_GUESS;
     const bytes = await file.read(start, length, signal);
-    const where = `${this.#directory}/${segmentFileName(segment)}`;
+    const where = this.pathOf(segment);
     for (const { offset, order } of run) {
       const size = recordSize(bytes, offset - start);
       records[order] =
@@ -67,7 +67,12 @@ export class ChunkFiles {
     }
   }
 
-  #open(segment: number): Promise<RangeReader> {
+  pathOf(segment: number): string {
+    return `${this.#directory}/${segmentFileName(segment)}`;
+  }
+
+  /** @throws CorruptionError if there is no such file, or it is no segment. */
+  open(segment: number): Promise<RangeReader> {
     let file = this.#segments.get(segment);
     if (file === undefined) {
       file = this.#openFile(segment);
@@ -77,7 +82,7 @@ export class ChunkFiles {
   }
 
   async #openFile(segment: number): Promise<RangeReader> {
-    const path = `${this.#directory}/${segmentFileName(segment)}`;
+    const path = this.pathOf(segment);
     try {
       const file = await fileRangeReader(this.#disk, path);
       checkSegmentHeader(await file.read(0, SEGMENT_HEADER_BYTES), path);

@@ -30,6 +30,17 @@ export class ChunkColumns {
     this.refs = grown(this.refs, capacity);
   }
 
+  clear(): void {
+    this.length = 0;
+  }
+
+  push(mint: number, maxt: number, ref: number): void {
+    if (this.length === this.mints.length) this.reserve(1);
+    this.mints[this.length] = mint;
+    this.maxts[this.length] = maxt;
+    this.refs[this.length++] = ref;
+  }
+
   /** Copies the chunks `[from, to)` of `other` to the end and returns where they stand here. */
   appendFrom(
     other: ChunkColumns,
@@ -73,11 +84,40 @@ export class SeriesEntry {
   readonly refs: number[] = [];
   chunkCount = 0;
 
+  /** What is decoded, up to where, and the file offset of its first byte. */
+  #bytes: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  #end = 0;
+  #base = 0;
+
   /** Decodes the body of an entry. @throws CorruptionError if it ends early or its numbers overflow. */
   decode(body: Uint8Array, base = 0): void {
-    const reader = new ByteReader(body, 0, 'index series entry', base);
-    this.#decodeLabels(reader);
-    this.#decodeChunks(reader);
+    this.#decode(body, 0, body.length, base);
+  }
+
+  /**
+   * Checks and decodes the whole entry at `offset` of `bytes`, see `readSeriesBody`. `false` if `bytes`
+   * end before the entry does; `base` is the file offset of `bytes`.
+   * @throws CorruptionError if the checksum differs, or the entry makes no sense.
+   */
+  decodeAt(bytes: Uint8Array, offset: number, base: number): boolean {
+    if (!endsInside(bytes, offset)) return false;
+    this.#bytes = bytes;
+    this.#at = offset;
+    this.#end = bytes.length;
+    this.#base = base;
+    const length = this.#uvarint();
+    const start = this.#at;
+    const end = start + length;
+    if (end + 4 > bytes.length) return false;
+    const want =
+      bytes[end]! * 0x1000000 +
+      ((bytes[end + 1]! << 16) | (bytes[end + 2]! << 8) | bytes[end + 3]!);
+    if (crc32c(bytes, 0, start, end) !== want) {
+      checkCrc(bytes.subarray(start, end), want, 'index series entry', base + offset);
+    }
+    this.#decode(bytes, start, end, base);
+    return true;
   }
 
   labels(lookup: (symbol: number) => string): Labels {
@@ -113,30 +153,97 @@ export class SeriesEntry {
     return into.length - start;
   }
 
-  #decodeLabels(reader: ByteReader): void {
-    this.labelCount = reader.uvarint();
-    if (this.labelCount * 2 > reader.remaining) {
-      throw reader.error('a count of labels that fits the entry', `${this.labelCount}`);
-    }
-    for (let i = 0; i < 2 * this.labelCount; i++) this.symbols[i] = reader.uvarint();
+  #decode(bytes: Uint8Array, start: number, end: number, base: number): void {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = end;
+    this.#base = base;
+    this.#decodeLabels();
+    this.#decodeChunks();
   }
 
-  #decodeChunks(reader: ByteReader): void {
-    this.chunkCount = reader.uvarint();
-    if (this.chunkCount * 3 > reader.remaining) {
-      throw reader.error('a count of chunks that fits the entry', `${this.chunkCount}`);
+  #decodeLabels(): void {
+    const count = this.#uvarint();
+    if (count * 2 > this.#end - this.#at) {
+      throw this.#reader().error('a count of labels that fits the entry', `${count}`);
     }
+    this.labelCount = count;
+    for (let i = 0; i < 2 * count; i++) this.symbols[i] = this.#uvarint();
+  }
+
+  #decodeChunks(): void {
+    const count = this.#uvarint();
+    if (count * 3 > this.#end - this.#at) {
+      throw this.#reader().error('a count of chunks that fits the entry', `${count}`);
+    }
+    this.chunkCount = count;
     let maxt = 0;
     let ref = 0;
-    for (let i = 0; i < this.chunkCount; i++) {
+    for (let i = 0; i < count; i++) {
       // Below 0 in blocks with chunks out of order, which are read so that they can be repaired.
-      const mint = i === 0 ? reader.varint() : maxt + reader.wrappedUvarint();
-      maxt = mint + reader.uvarint();
-      ref = i === 0 ? reader.uvarint() : ref + reader.varint();
+      const mint = i === 0 ? this.#varint() : maxt + this.#wrappedUvarint();
+      maxt = mint + this.#uvarint();
+      ref = i === 0 ? this.#uvarint() : ref + this.#varint();
       this.mints[i] = mint;
       this.maxts[i] = maxt;
       this.refs[i] = ref;
     }
+  }
+
+  #uvarint(): number {
+    const value = this.#shortUvarint();
+    return value >= 0 ? value : this.#long((reader) => reader.uvarint());
+  }
+
+  #wrappedUvarint(): number {
+    const value = this.#shortUvarint();
+    return value >= 0 ? value : this.#long((reader) => reader.wrappedUvarint());
+  }
+
+  #varint(): number {
+    const zigzag = this.#shortUvarint();
+    if (zigzag < 0) return this.#long((reader) => reader.varint());
+    return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+  }
+
+  #long(read: (reader: ByteReader) => number): number {
+    const reader = this.#reader();
+    const value = read(reader);
+    this.#at = reader.offset;
+    return value;
+  }
+
+  /** A number of up to seven bytes; longer and damaged ones are left to a `ByteReader` with -1. */
+  #shortUvarint(): number {
+    const bytes = this.#bytes;
+    const start = this.#at;
+    const end = this.#end;
+    let value = 0;
+    let at = start;
+    for (let shift = 0; shift < 28; shift += 7) {
+      if (at >= end) return -1;
+      const byte = bytes[at++]!;
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        this.#at = at;
+        return value;
+      }
+    }
+    for (let scale = 2 ** 28; scale < 2 ** 49; scale *= 128) {
+      if (at >= end) return -1;
+      const byte = bytes[at++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        this.#at = at;
+        return value;
+      }
+    }
+    return -1;
+  }
+
+  #reader(): ByteReader {
+    const bytes = new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#end);
+    return new ByteReader(bytes, this.#at, 'index series entry', this.#base);
   }
 }
 
@@ -166,25 +273,27 @@ function endsInside(bytes: Uint8Array, offset: number): boolean {
   return last === offset + 5;
 }
 
-/** Appends an entry; `symbols` has name and value of each label in turn. */
+/**
+ * Appends an entry. The first `length` of `symbols` are name and value of each label in turn;
+ * references count from `firstRef`.
+ */
 export function writeSeriesEntry(
   writer: ByteWriter,
   scratch: ByteWriter,
-  symbols: readonly number[],
-  chunks: readonly ChunkMeta[],
+  labels: { readonly symbols: readonly number[]; readonly length: number },
+  { mints, maxts, refs, length }: ChunkColumns,
+  firstRef: number,
 ): void {
   scratch.clear();
-  scratch.uvarint(symbols.length / 2);
-  for (const symbol of symbols) scratch.uvarint(symbol);
-  scratch.uvarint(chunks.length);
-  let previous: ChunkMeta | undefined;
-  for (const chunk of chunks) {
-    if (previous === undefined) scratch.varint(chunk.mint);
-    else scratch.uvarint(chunk.mint - previous.maxt);
-    scratch.uvarint(chunk.maxt - chunk.mint);
-    if (previous === undefined) scratch.uvarint(chunk.ref);
-    else scratch.varint(chunk.ref - previous.ref);
-    previous = chunk;
+  scratch.uvarint(labels.length / 2);
+  for (let i = 0; i < labels.length; i++) scratch.uvarint(labels.symbols[i]!);
+  scratch.uvarint(length);
+  for (let i = 0; i < length; i++) {
+    if (i === 0) scratch.varint(mints[0]!);
+    else scratch.uvarint(mints[i]! - maxts[i - 1]!);
+    scratch.uvarint(maxts[i]! - mints[i]!);
+    if (i === 0) scratch.uvarint(firstRef + refs[0]!);
+    else scratch.varint(refs[i]! - refs[i - 1]!);
   }
   const body = scratch.written();
   writer.uvarint(body.length);

@@ -15,18 +15,23 @@ const CACHE_SLOTS = 1024;
  * In an index of version 2 a reference is the symbol's number, in version 1 its offset in the file.
  */
 export class SymbolTable {
-  readonly #contents: Uint8Array;
+  /** The section's: the count, then the symbols. */
+  readonly contents: Uint8Array;
   readonly #places: Uint32Array;
   readonly #version: 1 | 2;
   readonly #base: number;
-  readonly #cachedRefs: Float64Array;
-  readonly #cachedTexts: string[];
+  readonly #cacheSlots: number;
+  /** Made at the first look-up. */
+  #cachedRefs = new Float64Array(0);
+  #cachedTexts: string[] = [];
+  /** By the references of version 1. */
+  #numbers: ReadonlyMap<number, number> | undefined;
   readonly size: number;
 
   /** `base` is the offset of `contents` in the index file. `cacheSlots`
    * is a power of two. @throws CorruptionError if it is damaged. */
   constructor(contents: Uint8Array, version: 1 | 2, base: number, cacheSlots = CACHE_SLOTS) {
-    this.#contents = contents;
+    this.contents = contents;
     this.#version = version;
     this.#base = base;
     const reader = this.#readerAt(0);
@@ -39,14 +44,13 @@ export class SymbolTable {
       if (i % SAMPLING === 0) this.#places[i / SAMPLING] = reader.offset;
       reader.skip(reader.uvarint());
     }
-    const slots = Math.min(cacheSlots, 2 ** Math.ceil(Math.log2(this.size + 1)));
-    this.#cachedRefs = new Float64Array(slots).fill(-1);
-    this.#cachedTexts = Array.from({ length: slots }, () => '');
+    this.#cacheSlots = Math.min(cacheSlots, 2 ** Math.ceil(Math.log2(this.size + 1)));
   }
 
   /** @throws CorruptionError if there is no such symbol: the reference came from a damaged entry. */
   lookup(ref: number): string {
-    const slot = ref & (this.#cachedRefs.length - 1);
+    if (this.#cachedRefs.length === 0) this.#makeCache();
+    const slot = ref & (this.#cacheSlots - 1);
     if (this.#cachedRefs[slot] === ref) return this.#cachedTexts[slot]!;
     const text = this.#version === 1 ? this.#textAtOffset(ref) : this.#textOf(ref);
     this.#cachedRefs[slot] = ref;
@@ -77,6 +81,34 @@ export class SymbolTable {
     for (let i = 0; i < this.size; i++) yield reader.string();
   }
 
+  /** Whether the first symbol is the empty text. */
+  get hasEmpty(): boolean {
+    return this.size > 0 && this.contents[4] === 0;
+  }
+
+  /** The number of the symbol that `ref` stands for. @throws CorruptionError if there is none. */
+  numberOf(ref: number): number {
+    if (this.#version === 1) this.#numbers ??= this.#numbersByOffset();
+    const number = this.#version === 1 ? this.#numbers!.get(ref) : ref;
+    if (number !== undefined && number < this.size) return number;
+    throw this.#readerAt(0).error(`one of ${this.size} symbols`, `a reference to ${ref}`, 0);
+  }
+
+  #numbersByOffset(): Map<number, number> {
+    const numbers = new Map<number, number>();
+    const reader = this.#readerAt(4);
+    for (let number = 0; number < this.size; number++) {
+      numbers.set(this.#base + reader.offset, number);
+      reader.skip(reader.uvarint());
+    }
+    return numbers;
+  }
+
+  #makeCache(): void {
+    this.#cachedRefs = new Float64Array(this.#cacheSlots).fill(-1);
+    this.#cachedTexts = Array.from({ length: this.#cacheSlots }, () => '');
+  }
+
   #textOf(ref: number): string {
     if (!(ref < this.size)) {
       throw this.#readerAt(0).error(`a symbol below ${this.size}`, `a reference to ${ref}`, 0);
@@ -91,6 +123,6 @@ export class SymbolTable {
   }
 
   #readerAt(offset: number): ByteReader {
-    return new ByteReader(this.#contents, offset, 'index symbols', this.#base);
+    return new ByteReader(this.contents, offset, 'index symbols', this.#base);
   }
 }
