@@ -8,6 +8,7 @@ import { looksLikeUlid } from '#/lib/ulid.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import {
   CHUNKS_DIRNAME,
+  INDEX_FILENAME,
   META_FILENAME,
   parseBlockMeta,
   printBlockMeta,
@@ -80,9 +81,14 @@ export async function downloadBlock(request: {
   readonly concurrency?: number;
   /** Told after every file how large it is. */
   readonly onFile?: (sizeBytes: number) => void;
+  /**
+   * Index and segments may be second names of the objects' own bytes, if the bucket is a directory
+   * of the same disk: nobody writes to them, as the format has it. Default false.
+   */
+  readonly mayLink?: boolean;
   readonly signal: AbortSignal;
 }): Promise<BlockMeta> {
-  const { disk, bucket, id, directory, signal } = request;
+  const { disk, bucket, id, directory, signal, mayLink = false } = request;
   const metaBytes = await bucket.read(metaName(id), { signal });
   const meta = parseBlockMeta(
     new TextDecoder().decode(metaBytes),
@@ -99,7 +105,8 @@ export async function downloadBlock(request: {
     }
     const path = join(directory, relPath);
     if (!(await isUnchanged(disk, path, meta, relPath))) {
-      await downloadFile(disk, bucket, name, path, inner);
+      const link = mayLink && isImmutable(relPath);
+      await downloadFile({ disk, bucket, name, path, link }, inner);
     }
     request.onFile?.((await disk.stat(path))?.sizeBytes ?? 0);
   });
@@ -144,20 +151,35 @@ export async function* readPieces(disk: Disk, path: string): AsyncGenerator<Uint
   }
 }
 
+/** Files of a block that are never written to once it is made; others may be replaced. */
+function isImmutable(relPath: string): boolean {
+  return relPath === INDEX_FILENAME || relPath.startsWith(`${CHUNKS_DIRNAME}/`);
+}
+
 async function downloadFile(
-  disk: Disk,
-  bucket: Bucket,
-  name: string,
-  path: string,
+  file: {
+    readonly disk: Disk;
+    readonly bucket: Bucket;
+    readonly name: string;
+    readonly path: string;
+    readonly link: boolean;
+  },
   signal: AbortSignal,
 ): Promise<void> {
+  const { disk, bucket, name, path } = file;
   await disk.makeDirectory(dirname(path));
   const temporary = `${path}.tmp`;
-  await disk.write(temporary, new Uint8Array());
-  for await (const piece of bucket.readStream(name, { signal })) {
+  // Neither emptied nor replaced: both may be names of the object's bytes, and renaming one name of a
+  // file to another does nothing.
+  await disk.remove(temporary);
+  await disk.remove(path);
+  const link = file.link ? { disk, path: temporary } : undefined;
+  for await (const piece of bucket.readStream(name, { link, signal })) {
     await disk.append(temporary, piece);
   }
-  await disk.sync(temporary);
+  const isThere = (await disk.stat(temporary)) !== undefined;
+  if (isThere) await disk.sync(temporary);
+  else await disk.write(temporary, new Uint8Array());
   await disk.rename(temporary, path);
 }
 

@@ -40,6 +40,11 @@ export interface UploadBlock {
   readonly concurrency?: number;
   /** A block of plain Prometheus has no external labels. Default false. */
   readonly allowWithoutLabels?: boolean;
+  /**
+   * A bucket that is a directory of the same disk may take the files of the directory as its own: they
+   * are whole, and nobody writes to them any more. Default false.
+   */
+  readonly mayLink?: boolean;
   /** Called right before `meta.json` goes up; what it throws keeps the block from being seen. */
   readonly confirm?: () => Promise<void>;
   /** Bytes are taken from it before they go. Default: as fast as they can. */
@@ -112,15 +117,16 @@ class FileUpload {
   }
 
   async send(): Promise<void> {
-    const { disk, bucket, throttle } = this.#request;
+    const { disk, bucket, throttle, mayLink = false } = this.#request;
     const signal = this.#signal;
+    const link = mayLink ? { disk, path: this.#path } : undefined;
     if (this.#file.sizeBytes > PIECE_BYTES) {
-      await bucket.upload(this.#name, this.#pieces(), { signal });
+      await bucket.upload(this.#name, this.#pieces(), { link, signal });
       return;
     }
     const bytes = await disk.read(this.#path);
     await throttle?.take(bytes.length, signal);
-    await bucket.upload(this.#name, bytes, { signal });
+    await bucket.upload(this.#name, bytes, { link, signal });
   }
 
   /** What is wrong with the object in the bucket; `undefined` if it is the file. */

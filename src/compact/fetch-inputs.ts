@@ -72,6 +72,7 @@ export async function fetchInputs(request: FetchRequest): Promise<void> {
         id: block.ulid,
         directory: into,
         concurrency: request.fileConcurrency,
+        mayLink: true,
         onFile: (sizeBytes) => {
           doneBytes += sizeBytes;
           onFraction?.(Math.min(1, doneBytes / allBytes));

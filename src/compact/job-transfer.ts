@@ -53,6 +53,7 @@ export async function uploadResult(
     directory: join(directory, ulid),
     hashFunction: options.hashFunction,
     concurrency: options.fileConcurrency,
+    mayLink: true,
     confirm: () => lease.confirm(signal),
     onFraction: (fraction) => onPhase('uploading', fraction),
     signal,

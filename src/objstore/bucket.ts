@@ -1,3 +1,4 @@
+import type { Disk } from '#/lib/disk.ts';
 import type { Reason } from './reason.ts';
 import type { RequestTally } from './request-tally.ts';
 
@@ -40,6 +41,15 @@ export interface ObjectAttributes {
   readonly md5?: string;
 }
 
+/**
+ * A local file that stands for an object's content, and that nobody ever writes to: a bucket that is a
+ * directory on the same disk may make it and the object two names of the same bytes.
+ */
+export interface LinkedFile {
+  readonly disk: Disk;
+  readonly path: string;
+}
+
 export interface ReadOptions extends OperationOptions {
   /** First byte; default 0. */
   readonly offset?: number;
@@ -47,6 +57,11 @@ export interface ReadOptions extends OperationOptions {
   readonly length?: number;
   /** Past every cache: what was read before is known to be old or wrong. Default false. */
   readonly fresh?: boolean;
+  /**
+   * Of `readStream` of a whole object: where its content goes. Nothing is there yet; if something is
+   * at the end, it is the object, and there were no pieces.
+   */
+  readonly link?: LinkedFile | undefined;
 }
 
 export interface UploadOptions extends OperationOptions {
@@ -54,6 +69,8 @@ export interface UploadOptions extends OperationOptions {
   readonly ifAbsent?: boolean;
   /** Only replace: fails with `ConditionError` unless the object still has this version. */
   readonly ifMatch?: string;
+  /** Where the content comes from; then the content given need not be asked for. */
+  readonly link?: LinkedFile | undefined;
 }
 
 /** A conditional write found another state than the caller expected; nothing was written. */

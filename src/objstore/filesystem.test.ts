@@ -40,6 +40,34 @@ describe('FilesystemBucket', () => {
     return { bucket, disk, clock };
   };
 
+  test('makes a linked file and an object two names of the same bytes, both ways', async () => {
+    const { bucket, disk } = inMemory();
+    await disk.write('/local/a', bytes('0123'));
+    await bucket.upload('b/a', bytes('not asked for'), { link: { disk, path: '/local/a' } });
+    const link = { disk, path: '/local/b' };
+    assert.deepEqual(await Array.fromAsync(bucket.readStream('b/a', { link })), []);
+    const inodes = ['/local/a', '/data/b/a', '/local/b'].map(async (path) => disk.stat(path));
+    assert.equal(new Set((await Promise.all(inodes)).map((stat) => stat?.inode)).size, 1);
+    assert.deepEqual(disk.paths, ['/data/b/a', '/local/a', '/local/b']);
+  });
+
+  test('copies where a link is of another disk, or not to be had', async () => {
+    const { bucket, disk } = inMemory();
+    const elsewhere = new MemoryDisk();
+    const link = (path: string) => ({ disk: elsewhere, path });
+    await bucket.upload('a', bytes('0123'), { link: link('/local/a') });
+    const pieces = await Array.fromAsync(bucket.readStream('a', { link: link('/local/b') }));
+    assert.deepEqual(pieces, [bytes('0123')]);
+    assert.deepEqual(elsewhere.paths, []);
+
+    const unlinkable = Object.assign(new Error('EXDEV'), { code: 'EXDEV', syscall: 'link' });
+    disk.link = () => Promise.reject(unlinkable);
+    await disk.write('/local/a', bytes('4567'));
+    await bucket.upload('b', bytes('4567'), { link: { disk, path: '/local/a' } });
+    const read = bucket.readStream('b', { link: { disk, path: '/local/b' } });
+    assert.deepEqual(await Array.fromAsync(read), [bytes('4567')]);
+  });
+
   test('takes no part of a read for the whole', async () => {
     const clock = new ManualClock(0);
     const memory = new MemoryDisk({ clock });

@@ -9,6 +9,7 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import { ConditionError } from './bucket.ts';
 import type {
   Bucket,
+  LinkedFile,
   ListEntry,
   ListOptions,
   ObjectAttributes,
@@ -108,7 +109,9 @@ export class FilesystemBucket implements Bucket {
   }
 
   async *readStream(name: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
-    const { offset = 0, length = Number.POSITIVE_INFINITY, signal } = options;
+    const { offset = 0, length = Number.POSITIVE_INFINITY, signal, link } = options;
+    const isWhole = offset === 0 && length === Number.POSITIVE_INFINITY;
+    if (link !== undefined && isWhole && (await this.#linkTo(link, name, signal))) return;
     const version = (await this.attributes(name, { signal }))?.version;
     for (let done = 0; ;) {
       const wanted = Math.min(PIECE_BYTES, length - done);
@@ -147,7 +150,9 @@ export class FilesystemBucket implements Bucket {
     return this.#run('upload', name, options.signal, async (path) => {
       const temporary = await this.#temporary('upload');
       try {
-        await this.#write(temporary, content, options.signal);
+        if (!(await this.#linkFrom(options.link, temporary))) {
+          await this.#write(temporary, content, options.signal);
+        }
         options.signal?.throwIfAborted();
         if (options.ifAbsent === true) await this.#create(temporary, name, path);
         else if (options.ifMatch === undefined) await this.#place(temporary, path);
@@ -171,6 +176,25 @@ export class FilesystemBucket implements Bucket {
 
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** Whether the file became a second name of the object. */
+  #linkTo(
+    { disk, path: to }: LinkedFile,
+    name: string,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    return this.#run('read', name, signal, async (path) => {
+      if (disk !== this.#disk || (await this.#stat(path)) === undefined) return false;
+      return linked(disk, path, to);
+    });
+  }
+
+  /** Whether `to` became a second name of the file, whose bytes are on the medium then. */
+  async #linkFrom(link: LinkedFile | undefined, to: string): Promise<boolean> {
+    if (link === undefined || link.disk !== this.#disk) return false;
+    await this.#disk.sync(link.path);
+    return linked(this.#disk, link.path, to);
   }
 
   async #write(
@@ -377,6 +401,19 @@ export class FilesystemBucket implements Bucket {
 
 function sha256(text: string): string {
   return hash('sha256', text);
+}
+
+/** Other file systems, and those without links, or without leave to make them: then bytes are copied. */
+const UNLINKABLE = ['EXDEV', 'EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS'];
+
+async function linked(disk: Disk, from: string, to: string): Promise<boolean> {
+  try {
+    await disk.link(from, to);
+    return true;
+  } catch (thrown) {
+    if (UNLINKABLE.some((code) => hasCode(thrown, code))) return false;
+    throw thrown;
+  }
 }
 
 function versionOf({ inode, modifiedMs, sizeBytes }: FileStat): string {
