@@ -13,7 +13,7 @@ import { EvaluationError } from '#/promql/evaluation-error.ts';
 
 /** What a handler answers: data, and what the user should know about it. */
 export interface ApiResult {
-  /** Any JSON value, or its text in pieces. */
+  /** Any JSON value, or its text in pieces; `undefined` for a reply without content. */
   readonly data: unknown;
   readonly warnings?: readonly string[];
   /** Which endpoints failed to contribute, and over which time. */
@@ -67,8 +67,22 @@ export function apiRoute(
   };
 }
 
+/** Routes as with `--web.disable-cors`: their replies have no CORS headers. */
+export function withoutCors(routes: readonly Route[]): Route[] {
+  return routes.map((route) => ({
+    ...route,
+    handle: async (request) => {
+      const reply = await route.handle(request);
+      const headers = Object.entries(reply.headers ?? {});
+      const kept = headers.filter(([name]) => !Object.hasOwn(corsHeaders, name));
+      return { ...reply, headers: Object.fromEntries(kept) };
+    },
+  }));
+}
+
 function success(result: ApiResult): HttpReply {
   const { data, warnings = [], missing = [], annotations = [], infos = [] } = result;
+  if (data === undefined) return { status: 204, headers: corsHeaders, body: '' };
   const notes = [...new Set([...warnings, ...annotations])];
   const isIncomplete = warnings.length > 0 || missing.length > 0;
   const members = [

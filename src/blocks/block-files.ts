@@ -40,6 +40,16 @@ export async function storedFiles(
   return sizes;
 }
 
+/** Whether there is anything of a block, as also of an upload that broke off. */
+export async function blockExists(
+  bucket: Bucket,
+  id: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  for await (const _ of bucket.list(`${id}/`, { signal })) return true;
+  return false;
+}
+
 /** The ULID that an object's name begins with, or a directory's; `undefined` if it is no block's. */
 export function blockIdOf(name: string): string | undefined {
   const slash = name.indexOf('/');

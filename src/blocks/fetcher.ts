@@ -56,6 +56,16 @@ export interface BlockView {
   readonly marks?: KnownMarks;
 }
 
+/** @throws UnavailableError if blocks may be missing from the view. */
+export function checkComplete({ failures }: BlockView): void {
+  const first = failures[0];
+  if (first === undefined) return;
+  throw new UnavailableError(
+    `${failures.length} blocks of the bucket cannot be read, the first: ${first.message}`,
+    { cause: first },
+  );
+}
+
 interface Listed {
   readonly id: string;
   /** When its `meta.json` was written; absent when the listing does not say. */
@@ -101,11 +111,11 @@ export class BlockFetcher {
   /** A view on the bucket through `filters`, which are applied in their order. */
   view(filters: readonly BlockFilter[]): BlockViewer {
     const { clock, log, metrics } = this.#options;
-    return new BlockViewer((signal) => this.#fetch(signal), filters, { clock, log, metrics });
+    return new BlockViewer((signal) => this.fetch(signal), filters, { clock, log, metrics });
   }
 
-  /** The first caller's signal counts for all who share its fetch. */
-  async #fetch(signal: AbortSignal): Promise<BlockView> {
+  /** All blocks, without a filter. The first caller's signal counts for all who share its fetch. */
+  async fetch(signal: AbortSignal): Promise<BlockView> {
     this.#running ??= this.#load(signal).finally(() => {
       this.#running = undefined;
     });

@@ -101,8 +101,25 @@ export const storeLimitFlags = {
   }),
 };
 
+/** Of pages that link relatively, and so are at home below any prefix that a proxy strips. */
 export const webFlags = {
+  'web.route-prefix': flag.text({
+    help: 'Where the page and the API are served, as /hindsight.',
+    default: '',
+  }),
+  'web.external-prefix': flag.text({
+    help: 'Below what a proxy shows the page. Links are relative, so any prefix that the proxy strips works.',
+    default: '',
+  }),
+  'web.prefix-header': flag.text({
+    help: 'The header in which a proxy tells its prefix; relative links need none.',
+    default: '',
+  }),
   'web.disable-cors': flag.toggle({ help: 'Send no CORS headers.', default: false }),
+  'disable-admin-operations': flag.toggle({
+    help: 'Refuse to mark blocks through the API.',
+    default: false,
+  }),
 };
 
 /** TLS, tracing and request logging: of Thanos, not here yet. */

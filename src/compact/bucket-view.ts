@@ -1,7 +1,10 @@
+import { checkComplete } from '#/blocks/fetcher.ts';
 import type { BlockView, BlockViewer } from '#/blocks/fetcher.ts';
 import type { DeduplicateFilter, MarkFilter } from '#/blocks/filters.ts';
 import type { Mark } from '#/blocks/markers.ts';
-import { UnavailableError } from '#/lib/errors.ts';
+import { SeenBlocks } from '#/blocks/seen-blocks.ts';
+import type { BlocksSeen, SeenBlock } from '#/blocks/seen-blocks.ts';
+import type { Clock } from '#/lib/clock.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 
 /** What the bucket held at one moment, through the filters of a compactor. */
@@ -34,16 +37,17 @@ export class BucketView {
   readonly #filters: ViewFilters;
   #running: Promise<unknown> = Promise.resolve();
   #next: Promise<BucketSnapshot> | undefined;
-  #latest: BucketSnapshot | undefined;
+  readonly #seen: SeenBlocks;
 
-  constructor(viewer: Pick<BlockViewer, 'fetch'>, filters: ViewFilters) {
+  constructor(viewer: Pick<BlockViewer, 'fetch'>, filters: ViewFilters, clock: Pick<Clock, 'now'>) {
     this.#viewer = viewer;
     this.#filters = filters;
+    this.#seen = new SeenBlocks(clock);
   }
 
-  /** What the last synchronization found; `undefined` before the first. */
-  get latest(): BucketSnapshot | undefined {
-    return this.#latest;
+  /** What the last synchronization found, for people to look at. */
+  get seen(): BlocksSeen {
+    return this.#seen.current;
   }
 
   /**
@@ -66,26 +70,39 @@ export class BucketView {
   }
 
   async #fetch(signal: AbortSignal): Promise<BucketSnapshot> {
-    const view = await this.#viewer.fetch(signal);
-    checkComplete(view);
+    try {
+      const view = await this.#viewer.fetch(signal);
+      checkComplete(view);
+      const snapshot = this.#snapshot(view);
+      this.#seen.set(seenOf(snapshot));
+      return snapshot;
+    } catch (thrown) {
+      this.#seen.failed(thrown);
+      throw thrown;
+    }
+  }
+
+  #snapshot({ metas, partial }: BlockView): BucketSnapshot {
     const { deletion, duplicates, noCompact, noDownsample } = this.#filters;
-    this.#latest = {
-      metas: view.metas,
+    return {
+      metas,
       noCompact: new Set(noCompact.marks.keys()),
       noDownsample: new Set(noDownsample.marks.keys()),
       deletionMarks: deletion.marks,
       duplicates: duplicates.duplicates,
-      partial: view.partial,
+      partial,
     };
-    return this.#latest;
   }
 }
 
-function checkComplete({ failures }: BlockView): void {
-  const first = failures[0];
-  if (first === undefined) return;
-  throw new UnavailableError(
-    `${failures.length} blocks of the bucket cannot be read, the first: ${first.message}`,
-    { cause: first },
-  );
+function seenOf(snapshot: BucketSnapshot): SeenBlock[] {
+  const { metas, deletionMarks, noCompact, noDownsample } = snapshot;
+  return Array.from(metas, ([id, meta]) => ({
+    meta,
+    marks: [
+      ...(deletionMarks.has(id) ? (['deletion'] as const) : []),
+      ...(noCompact.has(id) ? (['no-compact'] as const) : []),
+      ...(noDownsample.has(id) ? (['no-downsample'] as const) : []),
+    ],
+  }));
 }

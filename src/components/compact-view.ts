@@ -35,19 +35,15 @@ export interface CompactViewConfig {
   readonly replicaLabels: readonly string[];
 }
 
-/** What a compactor, or a tool that does a part of its work, sees of a bucket: Thanos's filters in its order. */
-export function openCompactView(
-  config: CompactViewConfig,
+type FetchEffects = Pick<Runtime, 'clock' | 'disk' | 'log' | 'metrics'>;
+
+/** Finds the blocks of a bucket, for a view through filters and for others. */
+export function openCompactFetcher(
+  { sync }: Pick<CompactViewConfig, 'sync'>,
   bucket: Bucket,
-  { clock, disk, log, metrics }: Pick<Runtime, 'clock' | 'disk' | 'log' | 'metrics'>,
-): BucketView {
-  const { filters, sync, replicaLabels } = config;
-  const marks = { bucket, concurrency: sync.metaConcurrency, log };
-  const deletion = MarkFilter.deletion({ ...marks, delayMs: config.deleteDelayMs / 2, clock });
-  const duplicates = new DeduplicateFilter();
-  const noCompact = MarkFilter.noCompact(marks);
-  const noDownsample = MarkFilter.noDownsample(marks);
-  const fetcher = new BlockFetcher({
+  { clock, disk, log, metrics }: FetchEffects,
+): BlockFetcher {
+  return new BlockFetcher({
     bucket,
     listing: sync.listing,
     concurrency: sync.metaConcurrency,
@@ -57,6 +53,22 @@ export function openCompactView(
     log,
     metrics,
   });
+}
+
+/** What a compactor, or a tool that does a part of its work, sees of a bucket: Thanos's filters in its order. */
+export function openCompactView(
+  config: CompactViewConfig,
+  bucket: Bucket,
+  effects: FetchEffects,
+  fetcher = openCompactFetcher(config, bucket, effects),
+): BucketView {
+  const { clock, log, metrics } = effects;
+  const { filters, sync, replicaLabels } = config;
+  const marks = { bucket, concurrency: sync.metaConcurrency, log };
+  const deletion = MarkFilter.deletion({ ...marks, delayMs: config.deleteDelayMs / 2, clock });
+  const duplicates = new DeduplicateFilter();
+  const noCompact = MarkFilter.noCompact(marks);
+  const noDownsample = MarkFilter.noDownsample(marks);
   const viewer = fetcher.view([
     timePartition(
       () => filters.minTime(clock.now()),
@@ -71,5 +83,5 @@ export function openCompactView(
     noCompact,
     noDownsample,
   ]);
-  return new BucketView(viewer, { deletion, duplicates, noCompact, noDownsample });
+  return new BucketView(viewer, { deletion, duplicates, noCompact, noDownsample }, clock);
 }

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { compactRoutes } from '#/api/compact.ts';
 import { BucketIndexWriter } from '#/blocks/bucket-index-writer.ts';
 import { noticingBucket } from '#/blocks/noticing-bucket.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
@@ -30,8 +29,10 @@ import { every } from '#/lib/clock.ts';
 import { together } from '#/lib/together.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
-import { openCompactView } from './compact-view.ts';
+import { openCompactFetcher, openCompactView } from './compact-view.ts';
 import type { CompactViewConfig } from './compact-view.ts';
+import { compactWebRoutes } from './compact-web.ts';
+import type { CompactWebConfig } from './compact-web.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface CompactConfig extends CompactViewConfig {
@@ -63,6 +64,8 @@ export interface CompactConfig extends CompactViewConfig {
   /** `undefined` for no downsampling. */
   readonly downsampleAges: DownsampleAges | undefined;
   readonly retentions: Retentions;
+  /** The page and the APIs beside it; none when absent. */
+  readonly web?: CompactWebConfig;
 }
 
 /** What may take the place of the usual way to do things; for several compactors, threads and tests. */
@@ -107,11 +110,15 @@ export async function runCompact(
   metrics
     .gauge({ name: 'thanos_delete_delay_seconds', help: 'Configured delete delay in seconds.' })
     .set(config.deleteDelayMs / 1000);
-  const sync = { ...config.sync, cacheDirectory: config.dataDirectory };
-  const view = openCompactView({ ...config, sync }, bucket, runtime);
+  const viewConfig = {
+    ...config,
+    sync: { ...config.sync, cacheDirectory: config.dataDirectory },
+  };
+  const fetcher = openCompactFetcher(viewConfig, bucket, runtime);
+  const view = openCompactView(viewConfig, bucket, runtime, fetcher);
   const { queues, source } = queuesOf(config, view, context);
   const show = async () => showStatus(await source.status(), context.metrics);
-  const routes = compactRoutes(source);
+  const routes = compactWebRoutes(config.web, { source, view, fetcher, bucket }, runtime);
   open.use(await serveHttp({ ...config.http, routes }, runtime));
   open.defer(() => probe.notReady('stopping'));
   probe.ready();

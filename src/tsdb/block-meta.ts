@@ -119,36 +119,38 @@ export function parseBlockMeta(text: string, where: string): BlockMeta {
  * newline at the end, if the block has one; as plain Prometheus otherwise.
  */
 export function printBlockMeta(meta: BlockMeta): string {
+  const text = goJson(blockMetaJson(meta), '\t');
+  return meta.thanos === undefined ? text : `${text}\n`;
+}
+
+/** The value that `meta.json` is the text of; what Go leaves out is `undefined`. */
+export function blockMetaJson(meta: BlockMeta): unknown {
   const { stats, compaction, thanos } = meta;
-  const text = goJson(
-    {
-      ulid: meta.ulid,
-      minTime: meta.minTime,
-      maxTime: meta.maxTime,
-      stats: {
-        numSamples: orAbsent(stats.numSamples),
-        numFloatSamples: orAbsent(stats.numFloatSamples),
-        numHistogramSamples: orAbsent(stats.numHistogramSamples),
-        numSeries: orAbsent(stats.numSeries),
-        numChunks: orAbsent(stats.numChunks),
-        numTombstones: orAbsent(stats.numTombstones),
-      },
-      compaction: {
-        level: compaction.level,
-        sources: orAbsent(compaction.sources),
-        deletable: orAbsent(compaction.deletable),
-        parents: orAbsent(
-          compaction.parents.map(({ ulid, minTime, maxTime }) => ({ ulid, minTime, maxTime })),
-        ),
-        failed: orAbsent(compaction.failed),
-        hints: orAbsent(compaction.hints),
-      },
-      version: meta.version,
-      thanos: thanos === undefined ? undefined : thanosToJson(thanos),
+  return {
+    ulid: meta.ulid,
+    minTime: meta.minTime,
+    maxTime: meta.maxTime,
+    stats: {
+      numSamples: orAbsent(stats.numSamples),
+      numFloatSamples: orAbsent(stats.numFloatSamples),
+      numHistogramSamples: orAbsent(stats.numHistogramSamples),
+      numSeries: orAbsent(stats.numSeries),
+      numChunks: orAbsent(stats.numChunks),
+      numTombstones: orAbsent(stats.numTombstones),
     },
-    '\t',
-  );
-  return thanos === undefined ? text : `${text}\n`;
+    compaction: {
+      level: compaction.level,
+      sources: orAbsent(compaction.sources),
+      deletable: orAbsent(compaction.deletable),
+      parents: orAbsent(
+        compaction.parents.map(({ ulid, minTime, maxTime }) => ({ ulid, minTime, maxTime })),
+      ),
+      failed: orAbsent(compaction.failed),
+      hints: orAbsent(compaction.hints),
+    },
+    version: meta.version,
+    thanos: thanos === undefined ? undefined : thanosToJson(thanos),
+  };
 }
 
 /** What Go prints for a `time.Time` that was never set. */

@@ -3,10 +3,17 @@ import { COMPACTION_RANGES } from '#/compact/planner.ts';
 import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
+import type { CompactWebConfig } from '#/components/compact-web.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { componentCommand } from '../command.ts';
-import { globalFlags, httpFlags, objstoreFlags, plannedServerFlags } from '../common-flags.ts';
-import { configFlags, configSource, flag } from '../flags.ts';
+import {
+  globalFlags,
+  httpFlags,
+  objstoreFlags,
+  plannedServerFlags,
+  webFlags,
+} from '../common-flags.ts';
+import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import {
   atLeastOne,
@@ -18,7 +25,8 @@ import {
   retentionFlags,
   retentionsOf,
 } from './compact-flags.ts';
-import { bucketOf, httpOf, selectorOf } from './shared.ts';
+import { version } from '../version.ts';
+import { bucketOf, httpOf, selectorOf, viewerOf } from './shared.ts';
 
 const MAX_LEVEL = COMPACTION_RANGES.length - 1;
 
@@ -121,6 +129,20 @@ export const compactFlags = {
     help: 'Work on nothing newer: RFC 3339, or a duration relative to now such as -2h.',
     default: '9999-12-31T23:59:59Z',
   }),
+  ...webFlags,
+  'web.disable': flag.toggle({ help: 'Serve no page and no API.', default: false }),
+  'bucket-web-label': flag.text({
+    help: 'The external label that the rows of the block viewer are named by; all of them when empty.',
+    default: '',
+  }),
+  'block-viewer.global.sync-block-interval': flag.duration({
+    help: 'How old what the viewer of the whole bucket shows may be; it looks when somebody asks.',
+    default: '1m',
+  }),
+  'block-viewer.global.sync-block-timeout': flag.duration({
+    help: 'How long such a look may take.',
+    default: '5m',
+  }),
   'debug.max-compaction-level': flag.integer({
     help: `The level of the largest blocks, up to ${MAX_LEVEL}.`,
     default: String(MAX_LEVEL),
@@ -131,16 +153,8 @@ export const compactFlags = {
 /** Flags of Thanos's compactor that come later. */
 export const plannedCompactFlags = [
   ...plannedServerFlags,
-  'block-viewer.global.sync-block-interval',
-  'block-viewer.global.sync-block-timeout',
   'debug.halt-on-error',
   'debug.accept-malformed-index',
-  'web.disable',
-  'web.external-prefix',
-  'web.prefix-header',
-  'web.disable-cors',
-  'bucket-web-label',
-  'disable-admin-operations',
 ];
 
 export const compactCommand = componentCommand(
@@ -152,11 +166,14 @@ export const compactCommand = componentCommand(
   },
   async (values, runtime) => {
     await using work = new ThreadedBlockWork(runtime.disk, new LocalBlockWork(runtime.disk));
-    await runCompact(compactConfig(values), runtime, { work });
+    await runCompact(compactConfig(values, runtime.clock.now()), runtime, { work });
   },
 );
 
-export function compactConfig(values: FlagValues<typeof compactFlags>): CompactConfig {
+export function compactConfig(
+  values: FlagValues<typeof compactFlags>,
+  startedAtMs: number,
+): CompactConfig {
   const source = configSource(values['objstore.config'], values['objstore.config-file']);
   if (source === undefined) {
     throw new BadInputError(
@@ -206,6 +223,17 @@ export function compactConfig(values: FlagValues<typeof compactFlags>): CompactC
     ranges: rangesOf(values['debug.max-compaction-level']),
     downsampleAges,
     retentions: retentionsOf(values, downsampleAges),
+    ...(values['web.disable'] ? {} : { web: webOf(values, startedAtMs) }),
+  };
+}
+
+function webOf(values: FlagValues<typeof compactFlags>, startedAtMs: number): CompactWebConfig {
+  return {
+    ...viewerOf(values),
+    label: values['bucket-web-label'],
+    maxAgeMs: values['block-viewer.global.sync-block-interval'],
+    timeoutMs: values['block-viewer.global.sync-block-timeout'],
+    status: { version, startedAtMs, flags: flagTexts(compactFlags, values) },
   };
 }
 

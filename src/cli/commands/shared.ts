@@ -20,6 +20,21 @@ export function httpOf(values: HttpValues) {
   return { address: values['http-address'], gracePeriodMs: values['http-grace-period'] };
 }
 
+interface ViewerValues {
+  readonly 'web.route-prefix': string;
+  readonly 'web.disable-cors': boolean;
+  readonly 'disable-admin-operations': boolean;
+}
+
+/** What viewers of blocks have in common. */
+export function viewerOf(values: ViewerValues) {
+  return {
+    routePrefix: values['web.route-prefix'],
+    cors: !values['web.disable-cors'],
+    adminOperations: !values['disable-admin-operations'],
+  };
+}
+
 interface GrpcValues {
   readonly 'grpc-address': string;
   readonly 'grpc-grace-period': number;

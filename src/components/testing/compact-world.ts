@@ -170,6 +170,15 @@ export class CompactWorld {
       ranges: COMPACTION_RANGES,
       downsampleAges: undefined,
       retentions: new Map(),
+      web: {
+        label: '',
+        adminOperations: true,
+        cors: true,
+        routePrefix: '',
+        maxAgeMs: 60_000,
+        timeoutMs: 300_000,
+        status: { version: 'test', startedAtMs: START_MS, flags: {} },
+      },
       ...over,
     };
   }

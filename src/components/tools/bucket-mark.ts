@@ -1,3 +1,4 @@
+import { blockExists } from '#/blocks/block-files.ts';
 import { markBlock, markName } from '#/blocks/markers.ts';
 import type { MarkKind } from '#/blocks/markers.ts';
 import { BadInputError } from '#/lib/errors.ts';
@@ -29,7 +30,7 @@ export async function markBlocks(config: MarkConfig, tool: BucketTool): Promise<
   let missing = 0;
   for (const block of ids) {
     const name = markName(block, kind);
-    if (!(await exists(tool, block))) {
+    if (!(await blockExists(bucket, block, signal))) {
       log.error('there is no such block in the bucket', { block });
       missing++;
     } else if (remove) {
@@ -40,10 +41,4 @@ export async function markBlocks(config: MarkConfig, tool: BucketTool): Promise<
     } else log.warn('block has this mark already; it stays as it is', { block, mark: name });
   }
   return missing === 0 ? 0 : 1;
-}
-
-/** Also of an upload that broke off there is something. */
-async function exists({ bucket, signal }: BucketTool, id: string): Promise<boolean> {
-  for await (const _ of bucket.list(`${id}/`, { signal })) return true;
-  return false;
 }
