@@ -1,15 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { addFaults, noFaults } from './simulation/fault-counts.ts';
 import { report } from './simulation/report.ts';
 import { runSeeds } from './simulation/run-seeds.ts';
 import { runSeed } from './simulation/simulation.ts';
 
-test('50 seeds break no invariant', async () => {
+test('50 seeds meet every fault and break no invariant', async () => {
+  const faults = noFaults();
   let seeds = 0;
   for await (const result of runSeeds({ first: 1, count: 50, variant: 'none', threads: 2 })) {
     assert.equal(result.violation, undefined, report(result, 'none'));
+    addFaults(faults, result.faults);
     seeds++;
   }
+  for (const [name, count] of Object.entries(faults))
+    assert.ok(count > 0, `${name} never happened`);
   assert.equal(seeds, 50);
 });
 

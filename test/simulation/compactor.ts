@@ -18,7 +18,9 @@ export const LEASE_MS = 5 * MINUTE_MS;
 export interface CompactorStyle {
   readonly mergesReplicas: boolean;
   readonly algorithm: 'chain' | 'penalty';
+  readonly waitIntervalMs: number;
   readonly listing: 'concurrent' | 'recursive';
+  readonly gatewayListing: 'concurrent' | 'recursive' | 'bucket-index';
   readonly concurrency: number;
   readonly consistencyDelayMs: number;
   /** Of raw blocks; 0 for ever. Downsampled ones stay. */
@@ -37,7 +39,7 @@ export function runCompactor(
     openBucket: () => Promise.resolve(bucket),
     dataDirectory: '/data',
     wait: true,
-    waitIntervalMs: 30 * MINUTE_MS,
+    waitIntervalMs: style.waitIntervalMs,
     cleanupIntervalMs: 0,
     progressIntervalMs: 0,
     sync: { listing: style.listing, metaConcurrency: 4 },

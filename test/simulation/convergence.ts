@@ -35,7 +35,7 @@ export async function convergenceProblems({
   const ids = new Set(names.map((name) => name.slice(0, 26)).filter(isUlid));
   for (const id of ids) if (!ledger.complete.has(id)) problems.push(`${id} has no meta.json`);
   for (const id of ledger.complete.keys()) {
-    if (names.includes(`${id}/deletion-mark.json`)) problems.push(`${id} is not deleted`);
+    if (ledger.isOverdue(id)) problems.push(`${id} is not deleted`);
   }
   for (const { ulid, isUploaded } of ledger.sources.values()) {
     if (!isUploaded) problems.push(`${ulid} was never uploaded`);

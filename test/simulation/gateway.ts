@@ -1,3 +1,4 @@
+import { BucketIndexReader } from '#/blocks/bucket-index-reader.ts';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
 import { consistencyDelay, DeduplicateFilter, MarkFilter } from '#/blocks/filters.ts';
 import { LruByteCache } from '#/cache/lru.ts';
@@ -12,12 +13,12 @@ import { BucketBlocks } from '#/storeapi/bucket-blocks.ts';
 import { BucketStore } from '#/storeapi/bucket-store.ts';
 import { ITEM_TYPES, indexCacheOver } from '#/storeapi/index-cache.ts';
 import type { Store } from '#/storeapi/store.ts';
-import { MINUTE_MS } from './truth.ts';
+import { HOUR_MS, MINUTE_MS } from './truth.ts';
 
 const DIRECTORY = '/store';
 
 export interface GatewayOptions {
-  readonly listing: 'concurrent' | 'recursive';
+  readonly listing: 'concurrent' | 'recursive' | 'bucket-index';
   readonly ignoreDeletionMarksDelayMs: number;
   readonly consistencyDelayMs: number;
   /** Given the store when it is ready to be asked. */
@@ -32,7 +33,10 @@ export async function runGateway(
 ): Promise<void> {
   const viewer = new BlockFetcher({
     bucket,
-    listing,
+    listing:
+      listing === 'bucket-index'
+        ? new BucketIndexReader({ bucket, maxAgeMs: HOUR_MS, clock, log, metrics })
+        : listing,
     concurrency: 4,
     cacheDirectory: DIRECTORY,
     clock,
@@ -78,7 +82,7 @@ export async function runGateway(
       metrics,
     }),
   );
-  await every(clock, 15 * MINUTE_MS, signal, async (of) => {
+  await every(clock, 20 * MINUTE_MS, signal, async (of) => {
     try {
       await blocks.sync(of);
     } catch (thrown) {

@@ -69,6 +69,13 @@ export class Ledger {
     }
   }
 
+  /** Whether it was marked for deletion so long ago that somebody must have deleted it. */
+  isOverdue(ulid: string): boolean {
+    const { now, deleteDelayMs } = this.#options;
+    const markedAt = this.#markedAt.get(ulid);
+    return markedAt !== undefined && now() - markedAt > 2 * deleteDelayMs;
+  }
+
   changed(kind: 'upload' | 'remove', name: string): void {
     const id = name.slice(0, 26);
     if (!isUlid(id) || name[26] !== '/') return;

@@ -12,9 +12,12 @@ import type {
 } from '#/objstore/bucket.ts';
 import type { MemoryBucket } from '#/objstore/memory.ts';
 import type { EventLog } from './event-log.ts';
+import type { FaultCounts } from './fault-counts.ts';
 import type { ListingHistory } from './listing-history.ts';
 import type { Life } from './machine.ts';
-import type { Weather } from './weather.ts';
+import type { Fate, Weather } from './weather.ts';
+
+const MINUTE_MS = 60_000;
 
 /** Told of every change to the bucket, right after it; `life` did it. */
 export type Changed = (change: {
@@ -30,6 +33,7 @@ interface MachineBucketOptions {
   readonly clock: ManualClock;
   readonly weather: Weather;
   readonly events: EventLog;
+  readonly faults: FaultCounts;
   readonly history: ListingHistory;
   readonly changed: Changed;
 }
@@ -47,12 +51,15 @@ export class MachineBucket implements Bucket {
   }
 
   async *list(prefix: string, options: ListOptions = {}): AsyncGenerator<ListEntry> {
-    const { own, clock, weather, history } = this.#options;
+    const { own, clock, weather, history, faults } = this.#options;
     const entries = await this.#read(`list ${prefix}`, options.signal, async () => {
       const all: ListEntry[] = [];
       for await (const entry of own.list(prefix, { recursive: true })) all.push(entry);
       const lagMs = weather.listLagMs();
-      return lagMs === 0 ? all : history.at(clock.now() - lagMs, all, prefix);
+      if (lagMs === 0) return all;
+      const old = history.at(clock.now() - lagMs, all, prefix);
+      if (!isSameListing(old, all)) faults.happened('old-listing');
+      return old;
     });
     const shown = options.recursive === true ? entries : oneLevel(prefix, entries);
     for (const entry of shown) yield entry;
@@ -103,9 +110,11 @@ export class MachineBucket implements Bucket {
     const { life, clock, weather } = this.#options;
     signal?.throwIfAborted();
     await life.begin(`bucket.${operation}`);
-    const { thereMs, backMs, fault } = weather.ofRequest();
-    await life.guard(heeding(clock.sleep(thereMs + backMs), signal));
-    if (fault !== undefined) throw new UnavailableError(`503 at ${operation}`);
+    const fate = weather.ofRequest();
+    await life.guard(heeding(clock.sleep(fate.thereMs + fate.backMs), signal));
+    this.#noteDelay(fate);
+    // A reply that is lost on the way is a request that nobody answered: nothing has changed.
+    if (fate.fault !== undefined) throw this.#refusal(fate.fault, operation);
     return life.guard(work());
   }
 
@@ -127,14 +136,16 @@ export class MachineBucket implements Bucket {
     name: string,
     work: (own: MemoryBucket) => Promise<void>,
   ): Promise<void> {
-    const { own, life, clock, weather, events, history, changed } = this.#options;
-    const { thereMs, backMs, fault, survivesSender } = weather.ofRequest();
+    const { own, life, clock, weather, events, faults, history, changed } = this.#options;
+    const fate = weather.ofRequest();
+    const { thereMs, backMs, fault, survivesSender } = fate;
     await clock.sleep(thereMs);
+    this.#noteDelay(fate);
     if (!life.isAlive && !survivesSender) return;
     const told = `${kind} ${name}`;
-    if (fault === 'refused') {
+    if (fault === 'refused' || fault === 'storm') {
       events.add(life.name, `${told}: refused`);
-      throw new UnavailableError(`503 at ${told}`);
+      throw this.#refusal(fault, told);
     }
     const bytes = own.peek(name);
     try {
@@ -145,12 +156,36 @@ export class MachineBucket implements Bucket {
     }
     const before = bytes === undefined ? undefined : { name, sizeBytes: bytes.length };
     history.add({ timeMs: clock.now(), name, before });
+    if (!life.isAlive) faults.happened('orphan');
+    if (fault !== undefined) faults.happened('reply-lost');
     const orphaned = life.isAlive ? '' : ', its sender being dead';
     events.add(life.name, `${told}${fault === undefined ? '' : ', reply lost'}${orphaned}`);
     changed({ kind, name, by: life.name });
     if (backMs > 0) await clock.sleep(backMs);
     if (fault !== undefined) throw new UnavailableError(`connection reset after ${told}`);
   }
+
+  #noteDelay({ thereMs, backMs }: Fate): void {
+    if (thereMs + backMs >= MINUTE_MS) this.#options.faults.happened('late');
+  }
+
+  #refusal(fault: NonNullable<Fate['fault']>, operation: string): UnavailableError {
+    const { faults } = this.#options;
+    if (fault === 'reply-lost') return new UnavailableError(`connection reset at ${operation}`);
+    faults.happened(fault);
+    const status =
+      fault === 'storm' && faults.totals.storm % 2 === 0 ? '429 Too Many Requests' : '503';
+    return new UnavailableError(`${status} at ${operation}`);
+  }
+}
+
+function isSameListing(one: readonly ListEntry[], other: readonly ListEntry[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every(
+      ({ name, sizeBytes }, i) => name === other[i]!.name && sizeBytes === other[i]!.sizeBytes,
+    )
+  );
 }
 
 function heeding<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

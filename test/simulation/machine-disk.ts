@@ -1,4 +1,5 @@
 import type { Disk, DirectoryEntry, FileStat } from '#/lib/disk.ts';
+import type { FaultCounts } from './fault-counts.ts';
 import type { Life } from './machine.ts';
 
 /** A machine's disk as one life of it sees it: with faults, and with an end at any operation. */
@@ -6,11 +7,25 @@ export class MachineDisk implements Disk {
   readonly #disk: Disk;
   readonly #life: Life;
   readonly #fault: () => 'refused' | 'torn' | undefined;
+  readonly #faults: FaultCounts;
 
-  constructor(disk: Disk, life: Life, fault: () => 'refused' | 'torn' | undefined) {
+  constructor(
+    disk: Disk,
+    {
+      life,
+      fault,
+      faults,
+    }: {
+      readonly life: Life;
+      /** What happens to the next operation. */
+      readonly fault: () => 'refused' | 'torn' | undefined;
+      readonly faults: FaultCounts;
+    },
+  ) {
     this.#disk = disk;
     this.#life = life;
     this.#fault = fault;
+    this.#faults = faults;
   }
 
   stat(path: string): Promise<FileStat | undefined> {
@@ -75,11 +90,28 @@ export class MachineDisk implements Disk {
     const wasAlive = this.#life.isAlive;
     const begun = this.#life.begin(`disk.${operation}`);
     // A crash in the middle of a write leaves a part of it.
-    if (wasAlive && !this.#life.isAlive) await torn?.().catch(() => undefined);
+    if (wasAlive && !this.#life.isAlive) await this.#tear(torn)?.catch(() => undefined);
     await begun;
     const fault = this.#fault();
-    if (fault === undefined) return this.#life.guard(work());
-    if (fault === 'torn') await torn?.();
+    if (fault === undefined) return this.#life.guard(this.#noticingFull(work()));
+    if (fault === 'refused' || torn === undefined) this.#faults.happened('disk-error');
+    else await this.#tear(torn);
     throw Object.assign(new Error(`EIO: ${operation}`), { code: 'EIO' });
+  }
+
+  #tear(torn: (() => Promise<void>) | undefined): Promise<void> | undefined {
+    if (torn !== undefined) this.#faults.happened('torn-write');
+    return torn?.();
+  }
+
+  async #noticingFull<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (thrown) {
+      if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOSPC') {
+        this.#faults.happened('full-disk');
+      }
+      throw thrown;
+    }
   }
 }

@@ -12,6 +12,7 @@ import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
 import { Probe } from '#/telemetry/probe.ts';
 import type { EventLog } from './event-log.ts';
+import type { FaultCounts } from './fault-counts.ts';
 import { MachineBucket } from './machine-bucket.ts';
 import type { Changed } from './machine-bucket.ts';
 import { MachineDisk } from './machine-disk.ts';
@@ -23,6 +24,7 @@ export interface Surroundings {
   readonly clock: ManualClock;
   readonly weather: Weather;
   readonly events: EventLog;
+  readonly faults: FaultCounts;
   readonly bucket: MemoryBucket;
   readonly history: ListingHistory;
   readonly changed: Changed;
@@ -67,25 +69,31 @@ export class Machine {
   }
 
   start(): void {
-    const { clock, weather, events, bucket, history, changed, violated } = this.#around;
+    const { clock, weather, events, faults, bucket, history, changed, violated } = this.#around;
     const life = new Life(`${this.name}/${++this.#lives}`, {
       clock,
       skewMs: weather.skewMs(),
       crashesNow: () => weather.crashesNow(),
       onCrash: (operation) => {
+        faults.happened('crash');
         events.add(this.name, `crash at ${operation}`);
         void this.#startLater();
       },
     });
     this.#life = life;
+    this.#noteSkew(life);
     events.add(this.name, `start ${this.#lives}, clock off by ${life.skewMs} ms`);
     const { disk } = this;
     const runtime: Runtime = {
       clock: life.clock,
       random: this.#random,
-      disk: new MachineDisk(disk, life, () => {
-        disk.full = weather.isDiskFull(this.#index);
-        return weather.ofDisk();
+      disk: new MachineDisk(disk, {
+        life,
+        fault: () => {
+          disk.full = weather.isDiskFull(this.#index);
+          return weather.ofDisk();
+        },
+        faults,
       }),
       net: new MemoryNet(),
       log: new MemoryLog(life.lines),
@@ -94,7 +102,16 @@ export class Machine {
       signal: life.stopping.signal,
     };
     const own = new MemoryBucket({ clock, of: bucket });
-    const client = new MachineBucket({ own, life, clock, weather, events, history, changed });
+    const client = new MachineBucket({
+      own,
+      life,
+      clock,
+      weather,
+      events,
+      faults,
+      history,
+      changed,
+    });
     void this.#program(runtime, client).then(
       () => this.#ended(life, 'stopped'),
       (thrown: unknown) => {
@@ -107,7 +124,10 @@ export class Machine {
 
   /** Ends the program as an orchestrator does, by a signal, and starts it again. */
   restart(): void {
-    this.life?.stopping.abort(new Error('restart'));
+    const { life } = this;
+    if (life === undefined) return;
+    this.#around.faults.happened('restart');
+    life.stopping.abort(new Error('restart'));
   }
 
   /** Sets the machine's clock anew. */
@@ -115,7 +135,12 @@ export class Machine {
     const { life } = this;
     if (life === undefined) return;
     life.skewMs = this.#around.weather.skewMs();
+    this.#noteSkew(life);
     this.#around.events.add(this.name, `clock off by ${life.skewMs} ms`);
+  }
+
+  #noteSkew({ skewMs }: Life): void {
+    if (Math.abs(skewMs) >= 1000) this.#around.faults.happened('skewed-clock');
   }
 
   #ended(life: Life, how: string): void {

@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { addFaults, noFaults, printFaults } from './fault-counts.ts';
 import { runSeed } from './simulation.ts';
 import { runSeeds } from './run-seeds.ts';
 import { report } from './report.ts';
@@ -8,9 +10,9 @@ import type { VariantName } from './variants.ts';
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 /**
- * `npm run sim -- --seeds 2000`: as many runs of the simulator, on two threads, from seed 1 or
- * `--from` on. `--seed S` runs one, and `--print` shows all of its events. `--variant` does
- * something wrong, which should be found. Ends with exit code 1 if an invariant was broken.
+ * `npm run sim -- --seeds 2000`: as many runs of the simulator, on all processors or `--threads`,
+ * from seed 1 or `--from` on. `--seed S` runs one, and `--print` shows all of its events. `--variant`
+ * does something wrong, which should be found. Ends with exit code 1 if an invariant was broken.
  */
 const { values } = parseArgs({
   options: {
@@ -18,7 +20,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
     variant: { type: 'string', default: 'none' },
-    threads: { type: 'string', default: '2' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     print: { type: 'boolean', default: false },
   },
 });
@@ -34,6 +36,7 @@ if (values.seed !== undefined) {
 }
 const count = Number(values.seeds);
 const startMs = performance.now();
+const faults = noFaults();
 const tally = { seeds: 0, events: 0, asked: 0, incomplete: 0, panel: 0, failed: 0 };
 for await (const result of runSeeds({
   first: Number(values.from),
@@ -46,6 +49,7 @@ for await (const result of runSeeds({
   tally.asked += result.answers.asked;
   tally.incomplete += result.answers.incomplete;
   tally.panel += result.answers.panel;
+  addFaults(faults, result.faults);
   if (result.violation === undefined) continue;
   tally.failed++;
   print(report(result, variant));
@@ -57,4 +61,5 @@ print(
     `${tally.events} events, ${tally.asked} answers compared with the truth ` +
     `(${tally.incomplete} of them said that they were incomplete), ${tally.panel} of the panel`,
 );
+print(`faults: ${printFaults(faults)}`);
 process.exit(tally.failed > 0 ? 1 : 0);

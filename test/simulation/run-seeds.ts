@@ -9,6 +9,9 @@ interface Request {
   readonly threads: number;
 }
 
+/** Most of what a seed allocates is garbage right away; little of it should outlive a scavenge. */
+const YOUNG_MB = 96;
+
 /** The results of `count` seeds from `first` on, as they come, from several threads. */
 export async function* runSeeds({
   first,
@@ -21,7 +24,9 @@ export async function* runSeeds({
   let running = 0;
   let arrived = Promise.withResolvers<void>();
   const workers = Array.from({ length: threads }, () => {
-    const worker = new Worker(new URL('./seed.worker.ts', import.meta.url));
+    const worker = new Worker(new URL('./seed.worker.ts', import.meta.url), {
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     const hand = () => {
       if (next >= first + count) return;
       running++;

@@ -19,6 +19,8 @@ import {
 import type { CompactorStyle } from './compactor.ts';
 import { convergenceProblems } from './convergence.ts';
 import { EventLog } from './event-log.ts';
+import { FaultCounts } from './fault-counts.ts';
+import type { FaultTotals } from './fault-counts.ts';
 import { runGateway } from './gateway.ts';
 import { Ledger } from './ledger.ts';
 import { ListingHistory } from './listing-history.ts';
@@ -35,8 +37,10 @@ import { drawClimate, Weather } from './weather.ts';
 const DAY_MS = 24 * HOUR_MS;
 const START_MS = Math.floor(1_700_000_000_000 / DAY_MS) * DAY_MS;
 const DISTURBED_MS = 28 * HOUR_MS;
-/** Long enough for everything that the faults have left to be done and deleted. */
-const QUIET_MS = 10 * HOUR_MS;
+/** The last blocks are cut well before the end, so that nothing is under way then. */
+const SCRAPED_MS = DISTURBED_MS + 2 * HOUR_MS;
+/** Long enough for everything that the faults have left to be done and marked. */
+const QUIET_MS = 6 * HOUR_MS;
 
 export interface SeedOptions {
   readonly seed: number;
@@ -51,6 +55,7 @@ export interface SeedResult {
   readonly digest: string;
   readonly events: number;
   readonly answers: { readonly asked: number; readonly incomplete: number; readonly panel: number };
+  readonly faults: FaultTotals;
   readonly violation: Violation | undefined;
 }
 
@@ -74,6 +79,7 @@ class Simulation {
   readonly #variant: Variant;
   readonly #clock = new ManualClock(START_MS);
   readonly #events: EventLog;
+  readonly #faults = new FaultCounts();
   readonly #weather: Weather;
   readonly #bucket: MemoryBucket;
   readonly #ledger: Ledger;
@@ -96,7 +102,7 @@ class Simulation {
     const climate = drawClimate(this.#random(1), START_MS, DISTURBED_MS);
     this.#weather = new Weather(climate, this.#random(2), now, START_MS + DISTURBED_MS);
     this.#bucket = new MemoryBucket({ clock: this.#clock });
-    this.#truth = drawTruth(this.#random(3), START_MS, DISTURBED_MS + QUIET_MS);
+    this.#truth = drawTruth(this.#random(3), START_MS, SCRAPED_MS);
     const violated = (invariant: string, detail: string) => this.#violated(invariant, detail);
     const style = drawStyle(this.#random(4));
     const keepsAllSamples = !style.mergesReplicas || style.algorithm === 'chain';
@@ -118,6 +124,7 @@ class Simulation {
       clock: this.#clock,
       weather: this.#weather,
       events: this.#events,
+      faults: this.#faults,
       bucket: this.#bucket,
       history: new ListingHistory(),
       changed: ({ kind, name }) => this.#ledger.changed(kind, name),
@@ -163,6 +170,7 @@ class Simulation {
       digest: this.#events.digest(),
       events: this.#events.count,
       answers: { ...this.#questioner.counts },
+      faults: this.#faults.totals,
       violation: this.#violation,
     };
   }
@@ -199,7 +207,7 @@ class Simulation {
         } catch (thrown) {
           log.warn('uploading failed', { err: messageOf(thrown) });
         }
-        await clock.sleep(10 * MINUTE_MS, signal);
+        await clock.sleep(20 * MINUTE_MS, signal);
       }
     });
     this.#sidecars.set(replica, sidecar);
@@ -231,7 +239,7 @@ class Simulation {
     };
   }
 
-  #gatewayProgram({ listing, consistencyDelayMs }: CompactorStyle): Program {
+  #gatewayProgram({ gatewayListing: listing, consistencyDelayMs }: CompactorStyle): Program {
     return async (runtime, bucket) => {
       const life = this.#lifeOf(runtime);
       await runGateway(
@@ -296,6 +304,7 @@ class Simulation {
     if (ids.length === 0) return;
     const id = randomItem(random, ids);
     this.#events.add('administrator', `deletes ${id}`);
+    this.#faults.happened('deletion-by-hand');
     this.#ledger.forgive(id);
     const names = this.#bucket.names.filter((name) => name.startsWith(`${id}/`));
     if (random.next() < 0.5) names.reverse();
@@ -306,10 +315,10 @@ class Simulation {
     }
   }
 
-  /** Then all sleep for two days, after which what uploads have left in the bucket is to go. */
+  /** Then all sleep for two days, after which what is marked, and what uploads have left, is to go. */
   async #checkEnd(): Promise<void> {
     this.#clock.set(this.#clock.now() + PARTIAL_UPLOAD_AGE_MS);
-    await this.#clock.advance(2 * DELETE_DELAY_MS);
+    await this.#clock.advance(3 * HOUR_MS);
     let isComplete: boolean | undefined;
     void this.#questioner.ask().then((complete) => (isComplete = complete));
     await this.#clock.advance(HOUR_MS);
@@ -343,7 +352,9 @@ function drawStyle(random: Random): CompactorStyle {
   return {
     mergesReplicas: random.next() < 0.5,
     algorithm: random.next() < 0.8 ? 'chain' : 'penalty',
+    waitIntervalMs: randomItem(random, [30, 60, 90]) * MINUTE_MS,
     listing: randomItem(random, ['concurrent', 'recursive']),
+    gatewayListing: randomItem(random, ['concurrent', 'recursive', 'bucket-index']),
     concurrency: randomItem(random, [1, 2]),
     consistencyDelayMs: randomItem(random, [0, 10 * MINUTE_MS]),
     rawRetentionMs: random.next() < 0.4 ? randomItem(random, [10, 18]) * HOUR_MS : 0,

@@ -31,7 +31,7 @@ export interface Fate {
   /** Until it takes effect, and from there until the reply arrives. */
   readonly thereMs: number;
   readonly backMs: number;
-  readonly fault: 'refused' | 'reply-lost' | undefined;
+  readonly fault: 'refused' | 'storm' | 'reply-lost' | undefined;
   /** Whether it goes on alone when its sender dies on the way. */
   readonly survivesSender: boolean;
 }
@@ -99,8 +99,10 @@ export class Weather {
       return { thereMs, backMs: 0, fault: undefined, survivesSender: false };
     }
     const dice = random.next();
-    const rate = this.#isIn(this.climate.storms) ? 0.5 : bucketFaults;
-    const fault = dice < rate / 2 ? 'refused' : dice < rate ? 'reply-lost' : undefined;
+    const isStorm = this.#isIn(this.climate.storms);
+    const rate = isStorm ? 0.5 : bucketFaults;
+    const refused = isStorm ? 'storm' : 'refused';
+    const fault = dice < rate / 2 ? refused : dice < rate ? 'reply-lost' : undefined;
     // One in many takes minutes: longer than a lease lives.
     const slow = bucketFaults > 0 && random.next() < 0.002 ? 10 * MINUTE_MS : latencyMs;
     const thereMs = Math.ceil(random.next() * slow);
