@@ -2,14 +2,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { acceptCompaction } from './compact.ts';
+import { acceptInterop } from './interop.ts';
 
 /**
  * `npm run acceptance -- compact [--days 30] [--series 1000] [--interval-seconds 30] [--in-step]
- * [--directory DIR]`:
- * makes the blocks of two replicas and runs them through the compactor (compact.ts). Programs of
- * Prometheus and Thanos take part that `HINDSIGHT_PROMTOOL` and `HINDSIGHT_THANOS` name. Ends with exit
- * code 1 if something was not as it should be.
+ * [--directory DIR]` makes the blocks of two replicas and runs them through the compactor (compact.ts);
+ * `-- interop` lets Thanos's programs take turns with ours (interop.ts). `HINDSIGHT_PROMTOOL` and
+ * `HINDSIGHT_THANOS` say where the programs of others are. Ends with exit code 1 if something was not
+ * as it should be.
  */
+const accepted = new Map([
+  ['compact', acceptCompaction],
+  ['interop', acceptInterop],
+]);
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 const { values, positionals } = parseArgs({
@@ -22,10 +27,12 @@ const { values, positionals } = parseArgs({
     directory: { type: 'string', default: join(tmpdir(), 'hindsight-acceptance') },
   },
 });
-if (positionals[0] !== 'compact') {
-  throw new Error(`what to accept is "${positionals[0] ?? ''}"; want compact`);
+const accept = positionals[0] === undefined ? undefined : accepted.get(positionals[0]);
+if (accept === undefined) {
+  const names = [...accepted.keys()].join(' or ');
+  throw new Error(`what to accept is "${positionals[0] ?? ''}"; want ${names}`);
 }
-const problems = await acceptCompaction({
+const problems = await accept({
   scale: {
     days: Number(values.days),
     series: Number(values.series),
