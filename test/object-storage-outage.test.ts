@@ -94,7 +94,12 @@ function ask(querier: RunningQuery, zones = '.+') {
   });
 }
 
-const sync = { metaConcurrency: 32, blockConcurrency: 20, intervalMs: 600_000 };
+const sync = {
+  metaConcurrency: 32,
+  blockConcurrency: 20,
+  intervalMs: 600_000,
+  deletionIntervalMs: 600_000,
+};
 
 describe('a bucket that takes 5 requests a second', () => {
   const zones = Array.from({ length: 60 }, (_, i) => `zone-${i}`);

@@ -1,6 +1,7 @@
 import { cachingBucket } from '#/blocks/caching-bucket.ts';
 import type { CachingBucketConfig } from '#/blocks/caching-bucket-config.ts';
 import { BucketIndexReader } from '#/blocks/bucket-index-reader.ts';
+import { DeletionView } from '#/blocks/deletion-view.ts';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
 import type { FetcherOptions } from '#/blocks/fetcher.ts';
 import {
@@ -20,6 +21,7 @@ import { every } from '#/lib/clock.ts';
 import { Gate } from '#/lib/gate.ts';
 import { ProcessMemory } from '#/lib/process-memory.ts';
 import { untilSuccess } from '#/lib/retry.ts';
+import { together } from '#/lib/together.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { TimeOrDuration } from '#/model/time-or-duration.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
@@ -57,6 +59,8 @@ export interface StoreConfig {
     readonly blockConcurrency: number;
     readonly metaConcurrency: number;
     readonly eagerHeaders: boolean;
+    /** How often deletions of series are looked for. */
+    readonly deletionIntervalMs: number;
   };
   readonly filters: {
     readonly minTime: TimeOrDuration;
@@ -101,10 +105,18 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
     log,
     metrics,
   });
-  await firstSync(blocks, runtime);
+  const deletions = new DeletionView({
+    bucket,
+    maxAgeMs: config.sync.deletionIntervalMs * MISSED_LOOKS,
+    clock,
+    log,
+    metrics,
+  });
+  await firstSync(blocks, deletions, runtime);
   const { minTime, maxTime } = config.filters;
   const store = new BucketStore({
     blocks,
+    deletions,
     limits: config.limits,
     memory: memoryOf(config, runtime),
     gate: new Gate(config.seriesConcurrency),
@@ -116,15 +128,31 @@ export async function runStore(config: StoreConfig, runtime: Runtime): Promise<v
   open.use(await serveGrpc({ ...config.grpc, services: [storeService(store), info] }, runtime));
   open.defer(() => probe.notReady('stopping'));
   probe.ready();
-  await every(clock, config.sync.intervalMs, signal, async (of) => {
-    try {
-      await blocks.sync(of);
-    } catch (thrown) {
-      if (of.aborted) return;
-      log.warn('cannot look into the bucket; serving what is known', { err: thrown });
-    }
-  });
+  const follow = (intervalMs: number, what: string, sync: (of: AbortSignal) => Promise<void>) => {
+    return (followed: AbortSignal) =>
+      every(clock, intervalMs, followed, async (of) => {
+        try {
+          await sync(of);
+        } catch (thrown) {
+          if (of.aborted) return;
+          log.warn(what, { err: thrown });
+        }
+      });
+  };
+  await together(signal, [
+    follow(config.sync.intervalMs, 'cannot look into the bucket; serving what is known', (of) =>
+      blocks.sync(of),
+    ),
+    follow(
+      config.sync.deletionIntervalMs,
+      'cannot look for deletions of series; honouring those that are known',
+      (of) => deletions.sync(of),
+    ),
+  ]);
 }
+
+/** After so many looks for deletions that failed, answers say that some may be missing. */
+const MISSED_LOOKS = 3;
 
 /** A younger index than this is the view of a compactor that is alive. */
 const INDEX_MAX_AGE_MS = 3_600_000;
@@ -205,10 +233,21 @@ function filtersOf(
   ];
 }
 
-/** However long it takes: restarts would ask even more of a bucket that is out of reach. */
-function firstSync(blocks: BucketBlocks, { clock, log, signal }: Runtime): Promise<void> {
+/**
+ * However long it takes: restarts would ask even more of a bucket that is out of reach. What was deleted is
+ * known before anything is answered.
+ */
+function firstSync(
+  blocks: BucketBlocks,
+  deletions: DeletionView,
+  { clock, log, signal }: Runtime,
+): Promise<void> {
   const failed = (err: unknown) => {
     log.warn('cannot look into the bucket yet, so nothing is served; trying again', { err });
   };
-  return untilSuccess(clock, FIRST_SYNC_RETRY_MS, signal, () => blocks.sync(signal), failed);
+  const sync = async () => {
+    await deletions.sync(signal);
+    await blocks.sync(signal);
+  };
+  return untilSuccess(clock, FIRST_SYNC_RETRY_MS, signal, sync, failed);
 }

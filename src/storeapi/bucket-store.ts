@@ -1,4 +1,4 @@
-import { BadInputError, LimitError, messageOf } from '#/lib/errors.ts';
+import { BadInputError, LimitError, UnavailableError, messageOf } from '#/lib/errors.ts';
 import type { Gate } from '#/lib/gate.ts';
 import { MemoryBudget, unlimitedBudget } from '#/lib/memory-budget.ts';
 import type { ProcessMemory } from '#/lib/process-memory.ts';
@@ -9,6 +9,8 @@ import type { Matcher } from '#/model/matcher.ts';
 import { RequestTally } from '#/objstore/request-tally.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
+import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import type { SeriesDeletion } from '#/tsdb/series-deletion.ts';
 import type { BlockQuery, BucketBlock } from './bucket/bucket-block.ts';
 import { selectBlocks } from './bucket/block-selection.ts';
 import type { SelectedBlock } from './bucket/block-selection.ts';
@@ -46,8 +48,17 @@ export interface BlockGroups {
   groups(): readonly BlockGroup[];
 }
 
+/** What somebody deleted of blocks that still have it. */
+export interface BlockDeletions {
+  of(meta: BlockMeta): readonly SeriesDeletion[];
+  /** Why answers may have deleted samples in them; empty while all is well. */
+  readonly troubles: readonly string[];
+}
+
 export interface BucketStoreOptions {
   readonly blocks: BlockGroups;
+  /** Default: nothing is deleted. */
+  readonly deletions?: BlockDeletions;
   readonly limits: RequestLimits;
   /** Where what calls hold is counted. Default: nowhere. */
   readonly memory?: ProcessMemory;
@@ -102,6 +113,8 @@ export class BucketStore implements Store {
   async *series(request: SeriesRequest, context: StoreContext): AsyncGenerator<SeriesBatch, void> {
     using _place = await this.#options.gate.enter(context.signal);
     const call = this.#call(request, context);
+    const troubles = this.#troubles(request);
+    if (troubles.length > 0) yield { series: [], warnings: troubles };
     const streams = this.#selected(request, request.maxResolutionMs).map(({ block, query }) =>
       this.#blockSeries(block, { ...query, ...seriesWishes(request) }, call),
     );
@@ -127,7 +140,7 @@ export class BucketStore implements Store {
       const external = block.labels.get(request.label);
       if (external === '') return block.labelValues(request.label, query, reading);
       const hasSeries =
-        query.matchers.length === 0 ||
+        query.matchers.length + query.deletions.length === 0 ||
         (await block.labelNames({ ...query, limit: 1 }, reading)).length > 0;
       return hasSeries ? [external] : [];
     });
@@ -140,7 +153,7 @@ export class BucketStore implements Store {
     read: (selected: Selected, reading: BlockReading) => Promise<readonly string[]>,
   ): Promise<StoreNames> {
     const call = this.#call(request, context);
-    const warnings: string[] = [];
+    const warnings = [...this.#troubles(request)];
     const names = new Set<string>();
     const selected = this.#selected(request);
     const readOne = async (one: Selected) => {
@@ -160,6 +173,14 @@ export class BucketStore implements Store {
       warnings,
       queriedBlocks: selected.map(({ block }) => block.meta.ulid),
     };
+  }
+
+  /** Deleted samples in an answer are said, and fail a call that wants all or nothing. */
+  #troubles({ partialResponse }: LabelNamesRequest | SeriesRequest): readonly string[] {
+    const { troubles = [] } = this.#options.deletions ?? {};
+    const [first] = troubles;
+    if (first === undefined || partialResponse === PartialResponse.Warn) return troubles;
+    throw new UnavailableError(first);
   }
 
   #call({ partialResponse }: LabelNamesRequest | SeriesRequest, { signal }: StoreContext): Call {
@@ -218,7 +239,7 @@ export class BucketStore implements Store {
         maxResolutionMs === undefined
           ? overlapping(blocks, mint, maxt)
           : selectBlocks(blocks, mint, maxt, maxResolutionMs);
-      const query: Omit<BlockQuery, 'mint' | 'maxt'> = {
+      const query: Omit<BlockQuery, 'mint' | 'maxt' | 'deletions'> = {
         matchers,
         aggregates: [],
         skipChunks: true,
@@ -232,9 +253,25 @@ export class BucketStore implements Store {
       };
       return chosen
         .filter(({ block }) => hintMatches(block, request.blockMatchers))
-        .map(({ block, ...range }) => ({ block, query: { ...query, ...range } }));
+        .flatMap(({ block, ...range }) => {
+          const deletions = this.#options.deletions?.of(block.meta) ?? [];
+          if (isDeleted(block, deletions)) return [];
+          return [{ block, query: { ...query, ...range, deletions } }];
+        });
     });
   }
+}
+
+/** Whether nothing is left of a block. */
+function isDeleted(
+  { minTime, maxTime }: BucketBlock,
+  deletions: readonly SeriesDeletion[],
+): boolean {
+  return deletions.some(
+    ({ matchers, intervals }) =>
+      matchers.length === 0 &&
+      intervals.some(({ mint, maxt }) => mint <= minTime && maxt >= maxTime),
+  );
 }
 
 /** A call may take all there is; what others hold bounds it. */

@@ -96,6 +96,7 @@ export async function launchStore(
           blockConcurrency: 4,
           metaConcurrency: 4,
           eagerHeaders: false,
+          deletionIntervalMs: 30_000,
           ...sync,
         },
         filters: {

@@ -1,4 +1,5 @@
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { appliedDeletions, leanRewrites } from '#/tsdb/block-rewrites.ts';
 import { emptyThanosMeta } from '../block-files.ts';
 import type { IndexedBlock, IndexedMark } from '../bucket-index.ts';
 import type { MarkKind } from '../markers.ts';
@@ -27,6 +28,8 @@ export interface BlockLine {
     /** The largest series and the largest chunk, in bytes. */
     readonly sizes: readonly [series: number, chunk: number];
     readonly uploaded: string;
+    /** Deletions of series that were applied to it; absent for none. */
+    readonly deletions?: readonly string[];
   };
   readonly marks?: Readonly<Partial<Record<MarkKind, IndexedMark>>>;
 }
@@ -37,10 +40,11 @@ export function leanMeta(meta: BlockMeta): BlockMeta {
   const lean = { deletable: false, parents: [], failed: false, hints: [] };
   if (thanos === undefined) return { ...meta, compaction: { ...compaction, ...lean } };
   const { labels, downsample, source, indexStats, uploadTime } = thanos;
+  const rewrites = leanRewrites(appliedDeletions(meta).keys());
   return {
     ...meta,
     compaction: { ...compaction, ...lean },
-    thanos: { ...emptyThanosMeta, labels, downsample, source, indexStats, uploadTime },
+    thanos: { ...emptyThanosMeta, labels, downsample, source, rewrites, indexStats, uploadTime },
   };
 }
 
@@ -52,6 +56,7 @@ export class BlockLineWriter {
 
   line({ meta, modifiedMs, marks }: IndexedBlock): BlockLine {
     const { stats, compaction, thanos } = meta;
+    const deletions = [...appliedDeletions(meta).keys()];
     const number = this.#next++;
     const isItsOwnSource = compaction.sources.length === 1 && compaction.sources[0] === meta.ulid;
     return {
@@ -78,6 +83,7 @@ export class BlockLineWriter {
               source: thanos.source,
               sizes: [thanos.indexStats.seriesMaxSize, thanos.indexStats.chunkMaxSize] as const,
               uploaded: thanos.uploadTime,
+              ...(deletions.length === 0 ? {} : { deletions }),
             },
           }),
       ...(Object.keys(marks).length === 0 ? {} : { marks }),
@@ -148,12 +154,13 @@ export class BlockLineReader {
   }
 
   #thanos(line: NonNullable<BlockLine['thanos']>): NonNullable<BlockMeta['thanos']> {
-    const { labels, resolution, source, sizes, uploaded } = line;
+    const { labels, resolution, source, sizes, uploaded, deletions = [] } = line;
     return {
       ...emptyThanosMeta,
       labels: typeof labels === 'number' ? (this.#earlier(labels).thanos?.labels ?? {}) : labels,
       downsample: { resolution },
       source,
+      rewrites: leanRewrites(deletions),
       indexStats: { seriesMaxSize: sizes[0], chunkMaxSize: sizes[1] },
       uploadTime: uploaded,
     };

@@ -62,6 +62,10 @@ export const storeFlags = {
     help: 'How often to look for new blocks.',
     default: '15m',
   }),
+  'store.deletion-sync-interval': flag.duration({
+    help: 'How often to look for deletions of series: at most this long, and the time of one listing, deleted samples are still answered.',
+    default: '30s',
+  }),
   'block-discovery-strategy': flag.oneOf(['concurrent', 'recursive', 'bucket-index'], {
     help: 'How blocks are found: by a look for each meta.json, by one listing of everything, or through the index that hindsight compact keeps in the bucket (as concurrent while there is none).',
     default: 'concurrent',
@@ -197,6 +201,7 @@ export function storeConfig(values: FlagValues<typeof storeFlags>): StoreConfig 
       blockConcurrency: values['block-sync-concurrency'],
       metaConcurrency: values['block-meta-fetch-concurrency'],
       eagerHeaders: !values['store.enable-index-header-lazy-reader'],
+      deletionIntervalMs: values['store.deletion-sync-interval'],
     },
     filters: {
       minTime: values['min-time'],

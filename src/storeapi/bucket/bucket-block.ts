@@ -3,10 +3,13 @@ import type { Labels } from '#/model/labels.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { ChunkColumns } from '#/tsdb/index.ts';
+import type { SeriesDeletion } from '#/tsdb/series-deletion.ts';
+import type { Interval } from '#/tsdb/tombstones.ts';
 import type { ShardFilter } from '../shard.ts';
 import type { Aggregate, SeriesBatch, StoreSeries } from '../store.ts';
 import { ChunkLoader } from './chunk-loader.ts';
 import type { ChunkSpan } from './chunk-loader.ts';
+import { DeletedSeries, dropDeleted, nothing } from './deleted-series.ts';
 import { IndexLoader } from './index-loader.ts';
 import { LabelOrder } from './label-order.ts';
 import type { BlockSource } from './block-source.ts';
@@ -27,11 +30,15 @@ export interface BlockQuery {
   /** The names that completing may change, where a series has them already. */
   readonly completedNames: ReadonlySet<string>;
   readonly shard: ShardFilter;
+  /** What somebody deleted of the block that is still in it; none as a rule. */
+  readonly deletions: readonly SeriesDeletion[];
 }
 
 /** A series found in the index: its labels as answered, and where its chunks stand in the columns. */
 interface FoundSeries extends ChunkSpan {
   readonly labels: Labels;
+  /** Of no chunk all, but of some a part. */
+  readonly deleted: readonly Interval[];
 }
 
 /** What a look into the index gives: series, and the chunks of them all. */
@@ -50,12 +57,14 @@ export class BucketBlock {
   readonly labels: Labels;
   readonly #index: IndexLoader;
   readonly #chunks: ChunkLoader;
+  readonly #deleted: DeletedSeries;
 
   constructor(source: BlockSource) {
     this.meta = source.meta;
     this.labels = source.labels;
     this.#index = new IndexLoader(source);
     this.#chunks = new ChunkLoader(source);
+    this.#deleted = new DeletedSeries(this.#index);
   }
 
   get minTime(): number {
@@ -88,7 +97,12 @@ export class BucketBlock {
 
   /** Names of the labels that the block's matching series have, external ones left out. */
   async labelNames(query: BlockQuery, reading: BlockReading): Promise<string[]> {
-    if (query.matchers.length === 0) return this.#index.labelNames(reading);
+    if (query.matchers.length === 0) {
+      const gone = await this.#deleted.of(query.deletions, reading);
+      return gone.length === 0
+        ? this.#index.labelNames(reading)
+        : this.#index.labelNamesWithout(gone, reading);
+    }
     const names = new Set<string>();
     for await (const { series } of this.#find(query, reading)) {
       for (const { labels } of series) for (const { name } of labels) names.add(name);
@@ -98,7 +112,12 @@ export class BucketBlock {
 
   /** The values of a label that is not external. */
   async labelValues(name: string, query: BlockQuery, reading: BlockReading): Promise<string[]> {
-    if (query.matchers.length === 0) return this.#index.labelValues(name, reading);
+    if (query.matchers.length === 0) {
+      const gone = await this.#deleted.of(query.deletions, reading);
+      return gone.length === 0
+        ? this.#index.labelValues(name, reading)
+        : this.#index.labelValuesWithout(name, gone, reading);
+    }
     const values = new Set<string>();
     for await (const { series } of this.#find(query, reading)) {
       for (const { labels } of series) values.add(labels.get(name));
@@ -149,13 +168,19 @@ export class BucketBlock {
       const goesOn = visitAll((entry, symbols) => {
         const from = chunks.length;
         if (entry.appendChunksIn(query.mint, query.maxt, chunks) === 0) return true;
-        const labels = query.complete(symbols());
+        const own = symbols();
+        const deleted =
+          query.deletions.length === 0
+            ? nothing
+            : dropDeleted(own, query.deletions, { chunks, from });
+        if (chunks.length === from) return true;
+        const labels = query.complete(own);
         if (!query.shard(labels)) {
           chunks.length = from;
           return true;
         }
         reading.limiter.addSeries(1);
-        series.push({ labels, from, to: chunks.length });
+        series.push({ labels, from, to: chunks.length, deleted });
         return --left > 0;
       });
       held.set(series.reduce((sum, one) => sum + foundBytes(one), 0));
@@ -174,7 +199,8 @@ export class BucketBlock {
     const loaded = await this.#chunks.load({ chunks, spans: found }, query.aggregates, reading);
     const series = found.map(({ labels }, i) => ({ labels, chunks: loaded[i]! }));
     // A series none of whose chunks could be read has nothing to show.
-    return reading.losses.count === 0 ? series : series.filter((one) => one.chunks.length > 0);
+    const isWhole = reading.losses.count === 0 && query.deletions.length === 0;
+    return isWhole ? series : series.filter((one) => one.chunks.length > 0);
   }
 }
 

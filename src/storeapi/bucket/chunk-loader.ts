@@ -1,7 +1,9 @@
 import { readAggregateChunk } from '#/downsample/aggregate-chunk.ts';
 import { CorruptionError, messageOf } from '#/lib/errors.ts';
+import { withoutWindows } from '#/downsample/delete-windows.ts';
 import { toWireChunks } from '#/tsdb/chunk-encoder.ts';
 import { ChunkEncoding } from '#/tsdb/chunk.ts';
+import type { TimedChunk } from '#/tsdb/chunk.ts';
 import {
   MAX_RECORD_HEAD_BYTES,
   placeOf,
@@ -10,8 +12,10 @@ import {
   segmentFileName,
 } from '#/tsdb/chunk-segment.ts';
 import type { ChunkRecord } from '#/tsdb/chunk-segment.ts';
+import { withoutRanges } from '#/tsdb/cut-chunk.ts';
 import type { ChunkColumns } from '#/tsdb/index.ts';
-import type { Aggregate, AggregateChunk } from '../store.ts';
+import type { Interval } from '#/tsdb/tombstones.ts';
+import type { Aggregate, AggregateChunk, EncodedChunk } from '../store.ts';
 import type { BlockSource } from './block-source.ts';
 import type { BlockReading } from './losses.ts';
 import { coalesce } from './ranges.ts';
@@ -30,10 +34,16 @@ export interface ChunkSpan {
   readonly to: number;
 }
 
+/** The chunks of one series that are wanted. */
+export interface WantedSpan extends ChunkSpan {
+  /** Ranges whose samples are to be left out, in time order, apart from each other. */
+  readonly deleted: readonly Interval[];
+}
+
 /** The chunks that are wanted, series by series. */
 export interface WantedChunks {
   readonly chunks: ChunkColumns;
-  readonly spans: readonly ChunkSpan[];
+  readonly spans: readonly WantedSpan[];
 }
 
 /** A wanted chunk and the range that probably holds it. */
@@ -42,6 +52,7 @@ interface Wanted {
   readonly at: number;
   /** Place among the chunks that were asked for. */
   readonly slot: number;
+  readonly deleted: readonly Interval[];
   readonly segment: number;
   readonly start: number;
   readonly end: number;
@@ -105,9 +116,12 @@ export class ChunkLoader {
       await Promise.all(
         group.map(({ read, wanted }) =>
           reading.losses.attempt(() =>
-            this.#read(read, wanted, reading, ({ at, slot }, record) => {
+            this.#read(read, wanted, reading, ({ at, slot, deleted }, record) => {
               const [mint, maxt] = [chunks.mints[at]!, chunks.maxts[at]!];
-              loaded[slot] = toAggregateChunks(mint, maxt, record, aggregates);
+              loaded[slot] =
+                deleted.length === 0
+                  ? toAggregateChunks(mint, maxt, record, aggregates)
+                  : this.#cut({ ...record, mint, maxt }, deleted, aggregates);
             }),
           ),
         ),
@@ -116,19 +130,34 @@ export class ChunkLoader {
     return perSeries(spans, loaded);
   }
 
+  /** What is left of a chunk without the deleted ranges, which for a downsampled one are whole windows. */
+  #cut(
+    chunk: TimedChunk,
+    deleted: readonly Interval[],
+    aggregates: readonly Aggregate[],
+  ): AggregateChunk[] {
+    const resolutionMs = this.#source.meta.thanos?.downsample.resolution ?? 0;
+    const left =
+      chunk.encoding === ChunkEncoding.Aggregate
+        ? (withoutWindows(chunk, deleted, resolutionMs) ?? [])
+        : withoutRanges(chunk, deleted);
+    return [left].flat().flatMap((one) => toAggregateChunks(one.mint, one.maxt, one, aggregates));
+  }
+
   /** Where the chunks are, in the order of the files. */
-  #places({ refs }: ChunkColumns, spans: readonly ChunkSpan[]): Wanted[] {
+  #places({ refs }: ChunkColumns, spans: readonly WantedSpan[]): Wanted[] {
     const longest = this.#longestBytes + MAX_RECORD_HEAD_BYTES + 4;
     const wanted: Wanted[] = [];
     let last = -1;
     let sorted = true;
-    for (const { from, to } of spans) {
+    for (const { from, to, deleted } of spans) {
       for (let at = from; at < to; at++) {
         const ref = refs[at]!;
         sorted &&= last < ref;
         last = ref;
         const { segment, offset } = placeOf(ref);
-        wanted.push({ at, slot: wanted.length, segment, start: offset, end: offset + longest });
+        const slot = wanted.length;
+        wanted.push({ at, slot, deleted, segment, start: offset, end: offset + longest });
       }
     }
     return sorted ? wanted : wanted.sort((a, b) => a.segment - b.segment || a.start - b.start);
@@ -251,7 +280,7 @@ function segments(wanted: Wanted[]): Wanted[][] {
 function toAggregateChunks(
   mint: number,
   maxt: number,
-  chunk: ChunkRecord,
+  chunk: EncodedChunk,
   aggregates: readonly Aggregate[],
 ): Loaded {
   if (chunk.encoding === ChunkEncoding.Xor) return { mint, maxt, raw: chunk };

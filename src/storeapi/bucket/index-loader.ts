@@ -23,11 +23,18 @@ const BATCH_SERIES = 5000;
 const MAX_CACHED_SERIES = 100_000;
 /** As read, decoded, for the cache, and put together. */
 const COPIES_OF_LISTS = 4;
+/** Lists that are looked at together for whether deleted series are all that is in them. */
+const LISTS_AT_ONCE = 256;
+/** Words in a list besides its numbers: their count, and padding. */
+const LIST_SLACK = 4;
 /** What a series whose entry is in memory takes besides its bytes: views, keys, the list of them. */
 const ENTRY_OVERHEAD_BYTES = 250;
 
-/** Visits one series; `labels` gives `[name, value, …]` of the entry at hand. False ends the visits. */
-export type Visit = (entry: SeriesEntry, labels: () => readonly string[]) => boolean;
+/**
+ * Visits one series, `id` by its number in the index; `labels` gives `[name, value, …]` of the entry at
+ * hand. False ends the visits.
+ */
+export type Visit = (entry: SeriesEntry, labels: () => readonly string[], id: number) => boolean;
 
 /** Visits the series whose entries are in memory; returns whether none of the visits ended it. */
 export type VisitAll = (visit: Visit) => boolean;
@@ -65,6 +72,48 @@ export class IndexLoader {
     return (await this.#source.header(wanted)).labelValues(name);
   }
 
+  /** The names of labels that any series has besides those that are `gone`. */
+  async labelNamesWithout(gone: Postings, reading: BlockReading): Promise<string[]> {
+    const names: string[] = [];
+    for (const name of await this.labelNames(reading)) {
+      for await (const _ of this.#valuesWithout(name, gone, reading)) {
+        names.push(name);
+        break;
+      }
+    }
+    return names;
+  }
+
+  /** The values that any series has besides those that are `gone`. */
+  async labelValuesWithout(name: string, gone: Postings, reading: BlockReading): Promise<string[]> {
+    return Array.fromAsync(this.#valuesWithout(name, gone, reading));
+  }
+
+  /** In no order; only the lists are read that are no longer than `gone`. */
+  async *#valuesWithout(
+    name: string,
+    gone: Postings,
+    reading: BlockReading,
+  ): AsyncGenerator<string, void> {
+    const header = await this.#source.header(reading);
+    const values = header.labelValues(name);
+    const isLonger = (value: string) => {
+      const range = header.postingsRange(name, value);
+      return range !== undefined && (range.end - range.start) / 4 > gone.length + LIST_SLACK;
+    };
+    yield* values.filter(isLonger);
+    const short = values.filter((value) => !isLonger(value));
+    const goneIds = new Set(gone);
+    for (let from = 0; from < short.length; from += LISTS_AT_ONCE) {
+      const wanted = short.slice(from, from + LISTS_AT_ONCE).map((value) => ({ name, value }));
+      const lists = await this.#lists(header, wanted, reading);
+      for (const { value } of wanted) {
+        const list = lists.get(this.#postingsKey(name, value)) ?? noPostings;
+        if (list.some((id) => !goneIds.has(id))) yield value;
+      }
+    }
+  }
+
   /**
    * The series that all matchers select, in the order of the index, batch by batch: what is yielded
    * visits those of one. No matchers select all. A series whose entry is damaged is a loss.
@@ -93,7 +142,7 @@ export class IndexLoader {
       if (body === undefined) continue;
       try {
         entry.decode(body, header.seriesOffset(batch[i]!));
-        if (!visit(entry, labels)) return false;
+        if (!visit(entry, labels, batch[i]!)) return false;
       } catch (thrown) {
         reading.losses.add(inBlock(this.#source.meta, thrown));
       }

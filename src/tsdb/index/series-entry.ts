@@ -2,6 +2,7 @@ import { ByteReader } from '#/lib/byte-reader.ts';
 import type { ByteWriter } from '#/lib/byte-writer.ts';
 import { crc32c } from '#/lib/crc32c.ts';
 import { Labels } from '#/model/labels.ts';
+import type { Interval } from '../tombstones.ts';
 import { checkCrc } from './section.ts';
 
 /** A chunk as the index knows it. Times are those of its first and last sample. */
@@ -53,6 +54,20 @@ export class ChunkColumns {
     this.refs.set(other.refs.subarray(from, to), start);
     this.length = start + to - from;
     return { from: start, to: this.length };
+  }
+
+  /** Takes out, from the place `from` on, the chunks that lie within one of the intervals as a whole. */
+  dropWithin(intervals: readonly Interval[], from: number): void {
+    let kept = from;
+    for (let i = from; i < this.length; i++) {
+      const mint = this.mints[i]!;
+      const maxt = this.maxts[i]!;
+      if (intervals.some((one) => one.mint <= mint && one.maxt >= maxt)) continue;
+      this.mints[kept] = mint;
+      this.maxts[kept] = maxt;
+      this.refs[kept++] = this.refs[i]!;
+    }
+    this.length = kept;
   }
 }
 
@@ -151,6 +166,16 @@ export class SeriesEntry {
       into.refs[into.length++] = this.refs[i]!;
     }
     return into.length - start;
+  }
+
+  /** Whether each of the chunks lies in one of the intervals as a whole. */
+  isWithin(intervals: readonly Interval[]): boolean {
+    for (let i = 0; i < this.chunkCount; i++) {
+      const mint = this.mints[i]!;
+      const maxt = this.maxts[i]!;
+      if (!intervals.some((one) => one.mint <= mint && one.maxt >= maxt)) return false;
+    }
+    return true;
   }
 
   #decode(bytes: Uint8Array, start: number, end: number, base: number): void {
