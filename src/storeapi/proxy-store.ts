@@ -12,7 +12,6 @@ import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import { matchExternalLabels } from './external-labels.ts';
 import { chooseEndpoints } from './proxy/choose.ts';
-
 import { collect } from './proxy/collect.ts';
 import type { Collected } from './proxy/collect.ts';
 import type { ProxyEndpoint, TsdbSelector } from './proxy/endpoint.ts';
@@ -21,9 +20,6 @@ import { sourceReport } from './proxy/source-report.ts';
 import { describeEndpoint } from './proxy/texts.ts';
 import { StoreStats } from './store-stats.ts';
 import { PartialResponse } from './store.ts';
-
-export { labelSetsMatch } from './proxy/choose.ts';
-export type { ProxyEndpoint, TsdbSelector } from './proxy/endpoint.ts';
 import type {
   LabelNamesRequest,
   LabelValuesRequest,
@@ -35,6 +31,9 @@ import type {
   StoreNames,
   StoreSeries,
 } from './store.ts';
+
+export { labelSetsMatch } from './proxy/choose.ts';
+export type { ProxyEndpoint, TsdbSelector } from './proxy/endpoint.ts';
 
 export interface ProxyOptions {
   /** The endpoints of the moment; asked for at every call. */

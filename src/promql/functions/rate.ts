@@ -7,9 +7,9 @@ import {
   startTimeInRange,
 } from './extrapolate.ts';
 import { histogramRate, instantHistogramChange } from './histogram-rate.ts';
-import type { RateKind } from './rate-kind.ts';
 import { setFloat, setHistogram } from './kernel.ts';
 import type { KernelContext, KernelResult, RangeKernel, RangeWindow } from './kernel.ts';
+import type { RateKind } from './rate-kind.ts';
 import { contentOf, warnMixed } from './window.ts';
 import { withDrops } from './with-drops.ts';
 
