@@ -98,4 +98,37 @@ describe('tools bucket', { timeout: 120_000 }, () => {
       assert.deepEqual(await tool(copy, ...template), { code: 0, output: '300000\n' });
     });
   }
+
+  test('imports a text and the blocks of a Prometheus, once', async () => {
+    await using directory = await temporaryDirectory();
+    const bucket = { type: 'FILESYSTEM', config: { directory: resolve(directory.path, 'bucket') } };
+    await nodeDisk.makeDirectory(bucket.config.directory);
+    const text = resolve(directory.path, 'samples.txt');
+    await nodeDisk.write(text, Buffer.from('# TYPE up gauge\nup 1 40.5\nup 0 7250\n# EOF\n'));
+    const common = ['import', '--label=cluster="a"', `--data-dir=${directory.path}/work`];
+
+    const dry = await tool(bucket, ...common, `--openmetrics=${text}`, '--dry-run');
+    assert.match(dry.output, /^\w{26} \[1970-01-01T00:00:40.500Z, .*: would be uploaded\n/);
+    assert.equal((await tool(bucket, 'ls')).output, '');
+    const imported = await tool(bucket, ...common, `--openmetrics=${text}`);
+    const ids = [...imported.output.matchAll(/^(\w{26}) .* 1 samples, 1 series: uploaded$/gm)];
+    assert.equal(ids.length, 2);
+    const again = await tool(bucket, ...common, `--openmetrics=${text}`);
+    assert.match(again.output, new RegExp(`^${ids[0]![1]} .*: is in the bucket already\n`));
+
+    const data = resolve(directory.path, 'prometheus');
+    await writeBlocks(data);
+    const refused = await tool(bucket, ...common, `--tsdb.path=${data}`);
+    assert.equal(refused.code, 2);
+    assert.match(refused.output, /nothing was uploaded: .* overlaps /);
+    const other = await tool(bucket, 'import', '--label=cluster="b"', `--tsdb.path=${data}`);
+    assert.equal(other.code, 0);
+    assert.equal((await tool(bucket, 'ls')).output.split('\n').length, 5);
+    await nodeDisk.write(text, Buffer.from('up 1\n# EOF\n'));
+    const wrong = await tool(bucket, ...common, `--openmetrics=${text}`);
+    assert.match(
+      wrong.output,
+      /samples.txt:1:5: found the end of the line, expected a space and a/,
+    );
+  });
 });

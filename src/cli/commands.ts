@@ -3,6 +3,7 @@ import { allCommand } from './commands/all.ts';
 import { bucketAnalyzeCommand } from './commands/bucket/analyze.ts';
 import { bucketCleanupCommand } from './commands/bucket/cleanup.ts';
 import { bucketDownsampleCommand } from './commands/bucket/downsample.ts';
+import { bucketImportCommand } from './commands/bucket/import.ts';
 import { bucketInspectCommand } from './commands/bucket/inspect.ts';
 import { bucketLsCommand } from './commands/bucket/ls.ts';
 import { bucketMarkCommand } from './commands/bucket/mark.ts';
@@ -35,5 +36,6 @@ export const commands: readonly Command[] = [
   bucketRetentionCommand,
   bucketDownsampleCommand,
   bucketAnalyzeCommand,
+  bucketImportCommand,
   demoCommand,
 ];

@@ -21,3 +21,7 @@ export { retainBlocks } from './tools/bucket-retention.ts';
 export type { RetentionConfig } from './tools/bucket-retention.ts';
 export { downsampleBucket } from './tools/bucket-downsample.ts';
 export type { DownsampleConfig } from './tools/bucket-downsample.ts';
+export { importBlocks } from './tools/bucket-import.ts';
+export type { ImportConfig } from './tools/bucket-import.ts';
+export { TEXT_PIECE_BYTES } from './tools/import/openmetrics-blocks.ts';
+export type { OpenMetricsText } from './tools/import/openmetrics-blocks.ts';

@@ -12,6 +12,12 @@ export function formatG(value: number): string {
   return exponent < -4 || exponent >= 6 ? goExponent(digits) : String(value);
 }
 
+/** As numbers look in labels of OpenMetrics: never without a point or an exponent. */
+export function formatOpenMetrics(value: number): string {
+  const text = formatG(value);
+  return /^-?\d+$/.test(text) ? `${text}.0` : text;
+}
+
 /** As `%.ng` of Go's fmt prints with `digits` = n ≥ 1: `1.2e-05`, `0.5`, `1e+02`. */
 export function formatPrecise(value: number, digits: number): string {
   const special = formatSpecial(value);

@@ -9,6 +9,17 @@ export function newUlid(nowMs: number, random: Random): string {
   return ulid(nowMs, () => random.next());
 }
 
+/** A ULID whose random part is made of the first 16 bytes of a digest: the same for the same content. */
+export function contentUlid(nowMs: number, digest: Uint8Array): string {
+  let next = 0;
+  return ulid(nowMs, () => (digest[next++]! % 32) / 32);
+}
+
+/** What a ULID has besides its time: 16 characters. */
+export function ulidEntropy(id: string): string {
+  return id.slice(10);
+}
+
 /** Whether `text` is a ULID as Prometheus and Thanos write it. */
 export function isUlid(text: string): boolean {
   return STRICT.test(text);

@@ -27,6 +27,12 @@ export function setStale(halves: Int32Array, index: number): void {
   halves[2 * index] = STALE_LOW;
 }
 
+/** Writes the NaN that Prometheus keeps for every NaN that is no stale marker. */
+export function setNormalNaN(halves: Int32Array, index: number): void {
+  halves[2 * index + 1] = 0x7ff80000;
+  halves[2 * index] = 0x00000001;
+}
+
 const scratch = new Float64Array(1);
 const scratchHalves = halvesOf(scratch);
 

@@ -1,5 +1,5 @@
 import type { Label } from '#/model/labels.ts';
-import { formatG } from '#/lib/float-text.ts';
+import { formatOpenMetrics } from '#/lib/float-text.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { infoTexts, warningTexts } from '../annotation-texts.ts';
 import type { Annotations, NotePosition } from '../annotations.ts';
@@ -53,12 +53,6 @@ function quantilesByValue(quantiles: Float64Array, name: string): HistogramMeasu
     const applies = (step: number): boolean => Object.is(values[step], q);
     return quantile(quantiles, { name, value: formatOpenMetrics(q) }, applies);
   });
-}
-
-/** As numbers look in labels of OpenMetrics: never without a point or an exponent. */
-function formatOpenMetrics(value: number): string {
-  const text = formatG(value);
-  return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }
 
 function warnInvalid(
