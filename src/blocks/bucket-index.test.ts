@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CorruptionError } from '#/lib/errors.ts';
-import { emptyStats } from '#/tsdb/block-meta.ts';
+import { emptyStats, printBlockMeta } from '#/tsdb/block-meta.ts';
 import { NewerFormatError, decodeBucketIndex, encodeBucketIndex } from './bucket-index.ts';
 import type { BucketIndex, IndexedBlock } from './bucket-index.ts';
 import { decode, encode, idAt, sampleMeta, thanosSection } from './testing/sample-block.ts';
@@ -69,12 +69,20 @@ function indexedBlock(id: string, content: Content): IndexedBlock {
   };
 }
 
+/** With metas as text: how they are held in memory is nobody's business. */
+function printed({ blocks, ...index }: BucketIndex): unknown {
+  const texts = Array.from(blocks, ([id, { meta, ...block }]) => {
+    return [id, { ...block, meta: printBlockMeta(meta) }] as const;
+  });
+  return { ...index, blocks: new Map(texts) };
+}
+
 describe('the bucket index', () => {
   test('reads back what was written', async () => {
     await fc.assert(
       fc.asyncProperty(anyIndex, async (index) => {
         const read = await decodeBucketIndex(await encodeBucketIndex(index), 'index');
-        assert.deepEqual(read, index);
+        assert.deepEqual(printed(read), printed(index));
       }),
       { numRuns: 60 },
     );
@@ -94,7 +102,7 @@ describe('the bucket index', () => {
     const index = { generation: 3, listedMs: 7, blocks, partial: new Set([idAt(1)]) };
     const bytes = await encodeBucketIndex(index);
     const read = await decodeBucketIndex(bytes, 'index');
-    assert.deepEqual(read, index);
+    assert.deepEqual(printed(read), printed(index));
     const [first, seventh] = [blocks.keys().toArray()[0]!, blocks.keys().toArray()[7]!];
     const labelsOf = (id: string) => read.blocks.get(id)?.meta.thanos?.labels;
     assert.equal(labelsOf(first), labelsOf(seventh));

@@ -80,7 +80,7 @@ interface Cached {
 /** How a block that a listing shows becomes a part of the view. */
 interface Takers {
   readonly take: (listed: Listed, signal: AbortSignal) => Promise<void>;
-  readonly takeIndexed: (id: string, block: IndexedBlock) => void;
+  readonly takeIndexed: (block: IndexedBlock) => void;
 }
 
 const LOOKUPS = 64;
@@ -148,9 +148,10 @@ export class BlockFetcher {
     const { listing } = this.#options;
     let marks: KnownMarks | undefined;
     let index: BucketIndex | undefined;
-    const takeIndexed = (id: string, { meta }: IndexedBlock) => {
-      taken.add(id);
-      found.set(id, { meta, modifiedMs: undefined });
+    // A name from a listing would be held besides the same text in the meta.
+    const takeIndexed = ({ meta }: IndexedBlock) => {
+      taken.add(meta.ulid);
+      found.set(meta.ulid, { meta, modifiedMs: undefined });
     };
     if (listing === 'recursive') marks = await this.#listAll(partial, take, signal);
     else {
@@ -165,7 +166,7 @@ export class BlockFetcher {
         if (!(await this.#isStillThere(id, inner))) return;
         partial.delete(id);
         const indexed = index?.blocks.get(id);
-        if (indexed !== undefined) takeIndexed(id, indexed);
+        if (indexed !== undefined) takeIndexed(indexed);
         else await take({ id, modifiedMs: this.#cached.get(id)?.modifiedMs }, inner);
       } catch (thrown) {
         inner.throwIfAborted();
@@ -200,7 +201,7 @@ export class BlockFetcher {
       if (id === undefined) return;
       const indexed = index?.blocks.get(id);
       if (indexed !== undefined) {
-        takeIndexed(id, indexed);
+        takeIndexed(indexed);
         return;
       }
       if (index !== undefined && isLeftBehind(id, index)) {

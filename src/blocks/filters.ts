@@ -273,21 +273,23 @@ export class DeduplicateFilter implements BlockFilter {
   }
 }
 
+interface Block {
+  readonly ulid: string;
+  readonly sources: ReadonlySet<string>;
+}
+
 /** Blocks with most sources first, the older first among equals, as pkg/block/fetcher.go in Thanos. */
 function duplicatesOf(group: readonly BlockMeta[]): [duplicate: string, larger: string][] {
-  const bySize = group.toSorted((a, b) => {
-    const more = b.compaction.sources.length - a.compaction.sources.length;
-    return more === 0 ? compareUtf8(a.ulid, b.ulid) : more;
-  });
+  // Who has all of another's data overlaps it. Mostly nobody does, and sets of sources need not be made.
+  if (!doOverlap(group)) return [];
+  const bySize = group
+    .map(({ ulid, compaction }): Block => ({ ulid, sources: new Set(compaction.sources) }))
+    .sort((a, b) => b.sources.size - a.sources.size || compareUtf8(a.ulid, b.ulid));
   // Whoever covers a block has its first source; the index keeps this from being quadratic.
-  const keptBySource = new Map<
-    string,
-    { readonly ulid: string; readonly sources: Set<string> }[]
-  >();
+  const keptBySource = new Map<string, Block[]>();
   const duplicates: [string, string][] = [];
-  for (const { ulid, compaction } of bySize) {
-    const sources = new Set(compaction.sources);
-    const first = compaction.sources[0];
+  for (const { ulid, sources } of bySize) {
+    const first = sources.values().next().value;
     const larger =
       first === undefined ? keptBySource.values().next().value : keptBySource.get(first);
     const covering = larger?.find((other) => sources.isSubsetOf(other.sources));
@@ -297,4 +299,9 @@ function duplicatesOf(group: readonly BlockMeta[]): [duplicate: string, larger: 
     }
   }
   return duplicates;
+}
+
+function doOverlap(group: readonly BlockMeta[]): boolean {
+  const byTime = group.toSorted((a, b) => a.minTime - b.minTime);
+  return byTime.some(({ minTime }, i) => i > 0 && minTime < byTime[i - 1]!.maxTime);
 }

@@ -38,3 +38,23 @@ export function ulidTimeMs(text: string): number {
   if (!isUlid(text)) throw new BadInputError(`"${text}" is no ULID; expected 26 characters`);
   return decodeTime(text);
 }
+
+/**
+ * ULIDs one behind the other in one string, which takes half of the memory of a list of them. Where a
+ * text among them has another length, a NUL is before each.
+ */
+export function packUlids(ulids: readonly string[]): string {
+  const isRegular = ulids.every((text) => text.length === LENGTH && !text.startsWith(SEPARATOR));
+  return isRegular ? ulids.join('') : ulids.map((text) => SEPARATOR + text).join('');
+}
+
+/** What `packUlids()` was given. */
+export function unpackUlids(packed: string): string[] {
+  if (packed.startsWith(SEPARATOR)) return packed.slice(1).split(SEPARATOR);
+  return Array.from({ length: packed.length / LENGTH }, (_, i) =>
+    packed.slice(i * LENGTH, (i + 1) * LENGTH),
+  );
+}
+
+const LENGTH = 26;
+const SEPARATOR = '\0';

@@ -7,6 +7,7 @@ import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { BucketBlock } from './bucket/bucket-block.ts';
+import type { BlockSource } from './bucket/block-source.ts';
 import { HeaderCache } from './bucket/header-cache.ts';
 import type { HeaderWanted } from './bucket/header-cache.ts';
 import { RESOLUTIONS_MS } from './bucket/block-selection.ts';
@@ -40,6 +41,8 @@ export class BucketBlocks implements BlockGroups {
   readonly #options: BucketBlocksOptions;
   readonly #headers: HeaderCache;
   readonly #blocks = new Map<string, BucketBlock>();
+  /** By key: blocks with the same external labels share them. */
+  #labels = new Map<string, Labels>();
   readonly #metrics;
   #groups: readonly BlockGroup[] = [];
   #cleaned = false;
@@ -92,6 +95,7 @@ export class BucketBlocks implements BlockGroups {
       await this.#cleanOnce(found);
     }
     this.#groups = grouped(this.#blocks.values());
+    this.#labels = new Map(this.#groups.map(({ labels }) => [labels.key, labels]));
     this.#metrics.loaded.set(this.#blocks.size);
     const [first] = failures;
     if (first === undefined) return;
@@ -102,22 +106,15 @@ export class BucketBlocks implements BlockGroups {
   }
 
   async #add(meta: BlockMeta, signal: AbortSignal): Promise<void> {
-    const { bucket, indexCache, eagerHeaders, log } = this.#options;
-    const header = (wanted: HeaderWanted) => this.#headers.get(meta, wanted);
+    const { eagerHeaders, log } = this.#options;
     try {
-      const block = new BucketBlock({
-        meta,
-        labels: Labels.fromObject(meta.thanos?.labels ?? {}),
-        bucket,
-        indexCache,
-        header,
-      });
+      const block = new BucketBlock(meta, this.#labelsOf(meta), this.#source);
       if (!RESOLUTIONS_MS.includes(block.resolutionMs)) {
         throw new Error(
           `resolution of ${block.resolutionMs} ms; want one of ${RESOLUTIONS_MS.join(', ')}`,
         );
       }
-      if (eagerHeaders) await header({ signal });
+      if (eagerHeaders) await this.#headers.get(meta, { signal });
       this.#blocks.set(meta.ulid, block);
       this.#metrics.loads.inc();
     } catch (thrown) {
@@ -128,6 +125,18 @@ export class BucketBlocks implements BlockGroups {
         err: thrown,
       });
     }
+  }
+
+  /** Where a block's bytes come from, once somebody asks for them. */
+  readonly #source = (meta: BlockMeta, labels: Labels): BlockSource => {
+    const { bucket, indexCache } = this.#options;
+    const header = (wanted: HeaderWanted) => this.#headers.get(meta, wanted);
+    return { meta, labels, bucket, indexCache, header };
+  };
+
+  #labelsOf({ thanos }: BlockMeta): Labels {
+    const labels = Labels.fromObject(thanos?.labels ?? {});
+    return this.#labels.getOrInsert(labels.key, labels);
   }
 
   /** Headers of blocks that went while nobody looked are found once, after the first whole sync. */

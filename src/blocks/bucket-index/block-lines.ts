@@ -1,4 +1,5 @@
-import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { packUlids, unpackUlids } from '#/lib/ulid.ts';
+import type { BlockCompaction, BlockMeta } from '#/tsdb/block-meta.ts';
 import { appliedDeletions, leanRewrites } from '#/tsdb/block-rewrites.ts';
 import { emptyThanosMeta } from '../block-files.ts';
 import type { IndexedBlock, IndexedMark } from '../bucket-index.ts';
@@ -112,13 +113,16 @@ export class BlockLineWriter {
 export class BlockLineReader {
   readonly #known: ReadonlyMap<string, IndexedBlock> | undefined;
   readonly #metas: BlockMeta[] = [];
+  /** What many blocks have in common, each once. */
+  readonly #shared = new Map<string, string>();
+  readonly #resolutions = new Map<number, { readonly resolution: number }>();
 
   constructor(known: ReadonlyMap<string, IndexedBlock> | undefined) {
     this.#known = known;
   }
 
   block(line: BlockLine): IndexedBlock {
-    const { ulid, modifiedMs, marks = {} } = line;
+    const { ulid, modifiedMs, marks = noMarks } = line;
     const known = this.#known?.get(ulid);
     const isKnown = modifiedMs !== undefined && known?.modifiedMs === modifiedMs;
     const meta = isKnown ? known.meta : this.#meta(line);
@@ -140,17 +144,17 @@ export class BlockLineReader {
         numChunks: chunks,
         numTombstones: tombstones,
       },
-      compaction: {
-        level,
-        sources: typeof sources === 'number' ? this.#earlier(sources).compaction.sources : sources,
-        deletable: false,
-        parents: [],
-        failed: false,
-        hints: [],
-      },
+      compaction: this.#compaction(level, sources),
       version: 1,
       ...(thanos === undefined ? {} : { thanos: this.#thanos(thanos) }),
     };
+  }
+
+  #compaction(level: number, sources: readonly string[] | number): BlockCompaction {
+    if (typeof sources !== 'number') return new LeanCompaction(level, packUlids(sources));
+    const earlier = this.#earlier(sources).compaction;
+    const packed = earlier instanceof LeanCompaction ? earlier.packed : packUlids(earlier.sources);
+    return new LeanCompaction(level, packed);
   }
 
   #thanos(line: NonNullable<BlockLine['thanos']>): NonNullable<BlockMeta['thanos']> {
@@ -158,8 +162,8 @@ export class BlockLineReader {
     return {
       ...emptyThanosMeta,
       labels: typeof labels === 'number' ? (this.#earlier(labels).thanos?.labels ?? {}) : labels,
-      downsample: { resolution },
-      source,
+      downsample: this.#resolutions.getOrInsertComputed(resolution, () => ({ resolution })),
+      source: this.#shared.getOrInsert(source, source),
       rewrites: leanRewrites(deletions),
       indexStats: { seriesMaxSize: sizes[0], chunkMaxSize: sizes[1] },
       uploadTime: uploaded,
@@ -170,5 +174,43 @@ export class BlockLineReader {
     const meta = this.#metas[line];
     if (meta === undefined) throw new Error(`line ${line} is referred to before it came`);
     return meta;
+  }
+}
+
+const noMarks: IndexedBlock['marks'] = Object.freeze({});
+const none: readonly never[] = Object.freeze([]);
+
+/**
+ * How a block came to be, for the very many that an index has: most of what a list of ULIDs takes are
+ * the strings. They are made anew whenever `sources` is asked for, which is no property of the object:
+ * a copy by spreading has none.
+ */
+class LeanCompaction implements BlockCompaction {
+  readonly level: number;
+  readonly packed: string;
+
+  constructor(level: number, packed: string) {
+    this.level = level;
+    this.packed = packed;
+  }
+
+  get sources(): readonly string[] {
+    return unpackUlids(this.packed);
+  }
+
+  get deletable(): boolean {
+    return false;
+  }
+
+  get parents(): readonly never[] {
+    return none;
+  }
+
+  get failed(): boolean {
+    return false;
+  }
+
+  get hints(): readonly never[] {
+    return none;
   }
 }

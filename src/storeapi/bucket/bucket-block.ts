@@ -51,20 +51,42 @@ interface Found {
 const BATCH_BYTES = 256 * 1024;
 const BATCH_SERIES = 5000;
 
-/** One block in the bucket, read by range. Holds its index-header; everything else is read when asked for. */
+/** What reads one block. */
+interface Loaders {
+  readonly index: IndexLoader;
+  readonly chunks: ChunkLoader;
+  readonly deleted: DeletedSeries;
+}
+
+/**
+ * One block in the bucket, read by range; everything is read when asked for. Of a hundred thousand of
+ * them few are, so what reads one is made when it is first asked.
+ */
 export class BucketBlock {
   readonly meta: BlockMeta;
   readonly labels: Labels;
-  readonly #index: IndexLoader;
-  readonly #chunks: ChunkLoader;
-  readonly #deleted: DeletedSeries;
+  readonly #open: (meta: BlockMeta, labels: Labels) => BlockSource;
+  #loaders: Loaders | undefined;
 
-  constructor(source: BlockSource) {
-    this.meta = source.meta;
-    this.labels = source.labels;
-    this.#index = new IndexLoader(source);
-    this.#chunks = new ChunkLoader(source);
-    this.#deleted = new DeletedSeries(this.#index);
+  /** Blocks with equal labels, and all of a bucket, share what they are given. */
+  constructor(
+    meta: BlockMeta,
+    labels: Labels,
+    open: (meta: BlockMeta, labels: Labels) => BlockSource,
+  ) {
+    this.meta = meta;
+    this.labels = labels;
+    this.#open = open;
+  }
+
+  get #loading(): Loaders {
+    if (this.#loaders === undefined) {
+      const source = this.#open(this.meta, this.labels);
+      const index = new IndexLoader(source);
+      const chunks = new ChunkLoader(source);
+      this.#loaders = { index, chunks, deleted: new DeletedSeries(index) };
+    }
+    return this.#loaders;
   }
 
   get minTime(): number {
@@ -86,7 +108,11 @@ export class BucketBlock {
   async *series(query: BlockQuery, reading: BlockReading): AsyncGenerator<SeriesBatch, void> {
     using _loaded = reading.limiter.hold(query.skipChunks ? 0 : 2 * BATCH_BYTES);
     for await (const found of this.#inOrder(query, reading)) {
-      for (const batch of batches(found.series, query.skipChunks, this.#chunks.estimatedBytes)) {
+      for (const batch of batches(
+        found.series,
+        query.skipChunks,
+        this.#loading.chunks.estimatedBytes,
+      )) {
         const series = await this.#load(batch, found.chunks, query, reading);
         yield { series, warnings: reading.losses.take() };
       }
@@ -98,10 +124,10 @@ export class BucketBlock {
   /** Names of the labels that the block's matching series have, external ones left out. */
   async labelNames(query: BlockQuery, reading: BlockReading): Promise<string[]> {
     if (query.matchers.length === 0) {
-      const gone = await this.#deleted.of(query.deletions, reading);
+      const gone = await this.#loading.deleted.of(query.deletions, reading);
       return gone.length === 0
-        ? this.#index.labelNames(reading)
-        : this.#index.labelNamesWithout(gone, reading);
+        ? this.#loading.index.labelNames(reading)
+        : this.#loading.index.labelNamesWithout(gone, reading);
     }
     const names = new Set<string>();
     for await (const { series } of this.#find(query, reading)) {
@@ -113,10 +139,10 @@ export class BucketBlock {
   /** The values of a label that is not external. */
   async labelValues(name: string, query: BlockQuery, reading: BlockReading): Promise<string[]> {
     if (query.matchers.length === 0) {
-      const gone = await this.#deleted.of(query.deletions, reading);
+      const gone = await this.#loading.deleted.of(query.deletions, reading);
       return gone.length === 0
-        ? this.#index.labelValues(name, reading)
-        : this.#index.labelValuesWithout(name, gone, reading);
+        ? this.#loading.index.labelValues(name, reading)
+        : this.#loading.index.labelValuesWithout(name, gone, reading);
     }
     const values = new Set<string>();
     for await (const { series } of this.#find(query, reading)) {
@@ -131,7 +157,7 @@ export class BucketBlock {
    * own, their order can become any, so all of them have to be found before the first can leave.
    */
   async *#inOrder(query: BlockQuery, reading: BlockReading): AsyncGenerator<Found, void> {
-    const ownNames = await this.#index.labelNames(reading);
+    const ownNames = await this.#loading.index.labelNames(reading);
     if (ownNames.some((name) => query.completedNames.has(name))) {
       yield await this.#findAll(query, reading);
       return;
@@ -162,7 +188,7 @@ export class BucketBlock {
   async *#find(query: BlockQuery, reading: BlockReading): AsyncGenerator<Found, void> {
     let left = query.limit === 0 ? Number.POSITIVE_INFINITY : query.limit;
     using held = reading.limiter.hold();
-    for await (const visitAll of this.#index.batches(query.matchers, reading)) {
+    for await (const visitAll of this.#loading.index.batches(query.matchers, reading)) {
       const series: FoundSeries[] = [];
       const chunks = new ChunkColumns();
       const goesOn = visitAll((entry, symbols) => {
@@ -196,7 +222,11 @@ export class BucketBlock {
     reading: BlockReading,
   ): Promise<StoreSeries[]> {
     if (query.skipChunks) return found.map(({ labels }) => ({ labels, chunks: [] }));
-    const loaded = await this.#chunks.load({ chunks, spans: found }, query.aggregates, reading);
+    const loaded = await this.#loading.chunks.load(
+      { chunks, spans: found },
+      query.aggregates,
+      reading,
+    );
     const series = found.map(({ labels }, i) => ({ labels, chunks: loaded[i]! }));
     // A series none of whose chunks could be read has nothing to show.
     const isWhole = reading.losses.count === 0 && query.deletions.length === 0;
