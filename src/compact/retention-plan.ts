@@ -1,5 +1,7 @@
+import { Labels } from '#/model/labels.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { appliedDeletions } from '#/tsdb/block-rewrites.ts';
 import type { BucketSnapshot } from './bucket-view.ts';
 import { downsampleStep, resolutionOf } from './downsample-plan.ts';
 import type { DownsampleAges } from './downsample-plan.ts';
@@ -7,13 +9,17 @@ import { groupBlocks } from './grouper.ts';
 import type { Group } from './grouper.ts';
 import { COMPACTION_RANGES } from './planner.ts';
 import { finalBlocks } from './progress.ts';
+import { seriesClasses } from './retention-rules.ts';
+import type { RetentionRule, Retentions, SeriesClass } from './retention-rules.ts';
 
-/** How long data are kept, by the resolution in milliseconds; for ever where nothing is said, or 0. */
-export type Retentions = ReadonlyMap<number, number>;
+export type { Retentions } from './retention-rules.ts';
 
 export interface RetentionInput {
   readonly blocks: Pick<BucketSnapshot, 'metas' | 'noCompact' | 'noDownsample' | 'deletionMarks'>;
+  /** For series that no rule selects. */
   readonly retentions: Retentions;
+  /** The first that selects a series counts. */
+  readonly rules?: readonly RetentionRule[];
   /** `undefined` while nobody downsamples: then nothing is waited for. */
   readonly ages: DownsampleAges | undefined;
   /** Default: Thanos's levels. */
@@ -24,9 +30,20 @@ export interface RetentionInput {
 export interface RetentionPlan {
   /** To be marked for deletion, finer resolutions first. */
   readonly expired: readonly BlockMeta[];
-  /** Past their retention, but a coarser block that is still wanted has yet to be made of them. */
+  /** All or some series are past their retention, but a coarser block that is still wanted has yet to be made of them. */
   readonly held: readonly BlockMeta[];
+  /** Some series are past their retention, if the block has such, and others stay. */
+  readonly due: readonly DueRewrite[];
 }
+
+export interface DueRewrite {
+  readonly block: BlockMeta;
+  /** Those that are past their retention and of which the block does not say that it has none. */
+  readonly classes: readonly SeriesClass[];
+}
+
+/** How long the end of compactions is waited for before a block is rewritten that these will take up. */
+const SETTLING_MS = 48 * 3_600_000;
 
 /**
  * Which blocks have passed their retention: `maxTime`, in whole seconds, and the retention of their
@@ -43,6 +60,10 @@ export interface RetentionPlan {
  *   its time window can still fill. A window counts as open until as much time again has passed, and
  *   until what is to be downsampled of that time is.
  *
+ * With rules, all of this is said of each class of series. A block whose classes are all past goes; one of
+ * which some are is due to be rewritten without them: once compactions have settled, for a merged block
+ * would have to be rewritten anew, but at the latest two days after that.
+ *
  * So no order of queues, and no queue that is behind, lets a resolution lose what another was to
  * give it; and what nothing will be made of goes when its own time is over.
  */
@@ -54,16 +75,30 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   );
   const expired: BlockMeta[] = [];
   const held: BlockMeta[] = [];
+  const due: DueRewrite[] = [];
   /** By stream, what the resolution before is still to be downsampled from. */
   const pending = new Map<string, readonly BlockMeta[]>();
   for (const group of groups.toSorted((a, b) => a.resolutionMs - b.resolutionMs)) {
     const alive = group.blocks.filter(({ ulid }) => !deletionMarks.has(ulid));
     const stream = group.key.slice(group.key.indexOf('@'));
     const isToBeMade = expectation(group, pending.get(stream) ?? [], input);
+    const { rules = [], retentions } = input;
+    const classes = seriesClasses(rules, retentions, Labels.fromObject(group.labels));
+    const isSettled = settlement(group, input);
     for (const block of alive) {
-      if (!isPast(block, group.resolutionMs, input)) continue;
-      if (isMissing(block, covered, input) && isToBeMade(block)) held.push(block);
-      else expired.push(block);
+      const past = classes.filter((one) => isPast(block, group.resolutionMs, one, input));
+      if (past.length === 0) continue;
+      const ready = past.filter(
+        (one) => !isMissing(block, covered, one, input) || !isToBeMade(block),
+      );
+      if (ready.length === classes.length) {
+        expired.push(block);
+        continue;
+      }
+      if (ready.length < past.length) held.push(block);
+      const applied = appliedDeletions(block);
+      const unapplied = ready.filter(({ id }) => !applied.has(id));
+      if (unapplied.some((one) => isSettled(block, one))) due.push({ block, classes: unapplied });
     }
     const next = input.ages && downsampleStep(group.resolutionMs, input.ages);
     const made = next && covered.get(next.toMs);
@@ -72,28 +107,46 @@ export function planRetention(input: RetentionInput): RetentionPlan {
       alive.filter((block) => !isCovered(block, made) && isToBeMade(block)),
     );
   }
-  return { expired, held };
+  return { expired, held, due };
 }
 
-/** Whether the data of a block would be past the retention of some resolution. */
-function isPast(block: BlockMeta, resolutionMs: number, { retentions, nowMs }: RetentionInput) {
+/** Whether series of a class in a block would be past the retention of some resolution. */
+function isPast(
+  block: BlockMeta,
+  resolutionMs: number,
+  { retentions }: SeriesClass,
+  { nowMs }: RetentionInput,
+): boolean {
+  const endMs = endOfRetention(block, resolutionMs, retentions);
+  return endMs !== undefined && endMs < nowMs;
+}
+
+/** `undefined` for never. */
+function endOfRetention(
+  { maxTime }: BlockMeta,
+  resolutionMs: number,
+  retentions: Retentions,
+): number | undefined {
   const retentionMs = retentions.get(resolutionMs) ?? 0;
-  return retentionMs > 0 && Math.floor(block.maxTime / 1000) * 1000 + retentionMs < nowMs;
+  return retentionMs > 0 ? Math.floor(maxTime / 1000) * 1000 + retentionMs : undefined;
 }
 
 const COARSER_THAN_RAW = [Resolution.FiveMinutes, Resolution.OneHour];
 
-/** Whether a coarser resolution wants the block's data and has them from nobody. */
+/** Whether a coarser resolution wants a class of the block's series and has them from nobody. */
 function isMissing(
   block: BlockMeta,
   covered: ReadonlyMap<number, ReadonlySet<string>>,
+  of: SeriesClass,
   input: RetentionInput,
 ): boolean {
   if (input.ages === undefined) return false;
   const coarser = COARSER_THAN_RAW.filter((resolutionMs) => resolutionMs > resolutionOf(block));
   const present = coarser.filter((resolutionMs) => isCovered(block, covered.get(resolutionMs)));
   return coarser.some((wanted) => {
-    return !isPast(block, wanted, input) && !present.some((resolutionMs) => resolutionMs <= wanted);
+    return (
+      !isPast(block, wanted, of, input) && !present.some((resolutionMs) => resolutionMs <= wanted)
+    );
   });
 }
 
@@ -137,5 +190,18 @@ function expectation(
     // A window is compacted when there are blocks behind it.
     const end = start + 2 * window;
     return nowMs < end || pending.some(({ minTime, maxTime }) => minTime < end && maxTime > start);
+  };
+}
+
+/** Tells whether a block of the group stays as it is, or has been waited for long enough. */
+function settlement(
+  group: Group,
+  { blocks, ranges = COMPACTION_RANGES, rules = [], nowMs }: RetentionInput,
+): (block: BlockMeta, of: SeriesClass) => boolean {
+  if (rules.length === 0) return () => true;
+  const ends = finalBlocks(group, { noCompact: blocks.noCompact, ranges });
+  return (block, { retentions }) => {
+    const dueMs = endOfRetention(block, group.resolutionMs, retentions) ?? nowMs;
+    return (ends.get(block.ulid) ?? block) === block || nowMs >= dueMs + SETTLING_MS;
   };
 }
