@@ -4,6 +4,7 @@ import { noticingBucket } from '#/blocks/noticing-bucket.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import type { BlockWork } from '#/compact/block-work.ts';
+import { BlockRewriter } from '#/compact/block-rewriter.ts';
 import type { BucketView } from '#/compact/bucket-view.ts';
 import { CompactMetrics } from '#/compact/compact-metrics.ts';
 import { Cleaner } from '#/compact/cleaner.ts';
@@ -19,6 +20,8 @@ import { WatchedQueue } from '#/compact/queue.ts';
 import type { Queue } from '#/compact/queue.ts';
 import type { Retentions } from '#/compact/retention-plan.ts';
 import { RetentionQueue } from '#/compact/retention.ts';
+import type { RetentionRule } from '#/compact/retention-rules.ts';
+import { RuleRetention } from '#/compact/rule-retention.ts';
 import { runForever, runOnce } from '#/compact/run-queues.ts';
 import { showStatus, StatusSource } from '#/compact/status.ts';
 import { Throughput } from '#/compact/throughput.ts';
@@ -63,7 +66,12 @@ export interface CompactConfig extends CompactViewConfig {
   readonly ranges?: readonly number[];
   /** `undefined` for no downsampling. */
   readonly downsampleAges: DownsampleAges | undefined;
+  /** For series that no rule selects. */
   readonly retentions: Retentions;
+  /** The first that selects a series counts. */
+  readonly retentionRules?: readonly RetentionRule[];
+  /** Only say in the log what retention would take. */
+  readonly retentionDryRun?: boolean;
   /** The page and the APIs beside it; none when absent. */
   readonly web?: CompactWebConfig;
 }
@@ -222,21 +230,21 @@ function queuesOf(
     });
     work.push({ queue: 'downsampling', ...downsampling });
   }
-  let retention: RetentionQueue | undefined;
-  if (config.retentions.size > 0) {
-    const { retentions, downsampleAges } = config;
-    const queue = new RetentionQueue(view, context, { retentions, ages: downsampleAges });
-    retention = queue;
+  const retaining = { board: new GroupBoard(clock), throughput: new Throughput(), concurrency };
+  const retention = retentionOf(config, view, context, retaining.board);
+  if (retention !== undefined) {
     queues.push({
       name: 'retention',
       intervalMs: waitIntervalMs,
-      pass: (signal) => queue.pass(signal),
-      showProgress: (signal) => queue.showProgress(signal),
+      pass: (signal) => retention.pass(signal),
+      showProgress: (signal) => retention.showProgress(signal),
+      lastSignMs: () => retaining.board.lastSignMs,
     });
+    if ((config.retentionRules ?? []).length > 0) work.push({ queue: 'retention', ...retaining });
   }
   const cleaner = new Cleaner(view, context, {
     deleteDelayMs: config.deleteDelayMs,
-    isBusy: (id) => compacting.board.isBusy(id) || downsampling.board.isBusy(id),
+    isBusy: (id) => [compacting, downsampling, retaining].some(({ board }) => board.isBusy(id)),
   });
   queues.push({
     name: 'cleaning',
@@ -258,6 +266,25 @@ function queuesOf(
     ...(retention === undefined ? {} : { retention: () => retention.backlog }),
   });
   return { queues: watched, source };
+}
+
+/** `undefined` if everything is kept for ever. */
+function retentionOf(
+  config: CompactConfig,
+  view: BucketView,
+  context: JobContext,
+  board: GroupBoard,
+): RetentionQueue | undefined {
+  const { retentions, downsampleAges, retentionRules: rules = [], retentionDryRun } = config;
+  if (retentions.size === 0 && rules.length === 0) return undefined;
+  const rewriter = new BlockRewriter(board, context);
+  return new RetentionQueue(view, context, {
+    retentions,
+    ages: downsampleAges,
+    rules,
+    rewriting: new RuleRetention(rewriter, context, config.concurrency),
+    dryRun: retentionDryRun ?? false,
+  });
 }
 
 function leasesOf({ leases }: CompactConfig, bucket: Bucket, { clock, log }: Runtime): Leases {
