@@ -1,5 +1,7 @@
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
+import type { RetentionRule, Retentions } from '#/compact/retention-rules.ts';
+import { parseRetentionRules } from '#/compact/retention-rules-config.ts';
 import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
@@ -13,6 +15,7 @@ import {
   plannedServerFlags,
   webFlags,
 } from '../common-flags.ts';
+import { readConfig } from '../config-text.ts';
 import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import {
@@ -117,6 +120,13 @@ export const compactFlags = {
   }),
   ...downsampleAgeFlags,
   ...retentionFlags,
+  ...configFlags('retention.rules', {
+    help: 'Retentions of some series: a list of rules with match (selectors of series, external labels included) and retention, or resolution_raw, resolution_5m, resolution_1h. The first that matches counts; other series take the flags above.',
+  }),
+  'retention.dry-run': flag.toggle({
+    help: 'Only say in the log which blocks, and which series of them, retention would take.',
+    default: false,
+  }),
   'hash-func': flag.oneOf(['', 'SHA256'], {
     help: 'Hash of every file to write into meta.json.',
     default: '',
@@ -189,6 +199,7 @@ export function compactConfig(
     );
   }
   const downsampleAges = values['downsampling.disable'] ? undefined : downsampleAgesOf(values);
+  const retentions = retentionsOf(values, downsampleAges);
   return {
     http: httpOf(values),
     openBucket: bucketOf(source, values),
@@ -222,7 +233,9 @@ export function compactConfig(
     hashFunction: values['hash-func'],
     ranges: rangesOf(values['debug.max-compaction-level']),
     downsampleAges,
-    retentions: retentionsOf(values, downsampleAges),
+    retentions,
+    retentionRules: retentionRulesOf(values, retentions),
+    retentionDryRun: values['retention.dry-run'],
     ...(values['web.disable'] ? {} : { web: webOf(values, startedAtMs) }),
   };
 }
@@ -254,4 +267,14 @@ function rangesOf(level: number): readonly number[] {
   throw new BadInputError(
     `--debug.max-compaction-level: must be from 0 to ${MAX_LEVEL}, got ${level}`,
   );
+}
+
+function retentionRulesOf(
+  values: FlagValues<typeof compactFlags>,
+  rest: Retentions,
+): readonly RetentionRule[] {
+  const given = configSource(values['retention.rules'], values['retention.rules-file']);
+  if (given === undefined) return [];
+  const { source, text } = readConfig(given);
+  return parseRetentionRules(source, text, rest);
 }
