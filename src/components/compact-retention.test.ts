@@ -34,7 +34,6 @@ async function seriesOf(world: CompactWorld): Promise<string[]> {
   return found;
 }
 
-/** A marked block does not count until the next look; one that is replaced is gone for good. */
 const RULES = `
 - match: '{__name__=~".*:.*"}'
   retention: 5y
