@@ -222,7 +222,7 @@ test('no series goes before its time, and none that a resolution still wants, wh
     const retentionOf = (name: string, resolution: number) =>
       retentions[NAMES.indexOf(name)]!.get(resolution) ?? 0;
     let day = 0;
-    for (const one of [...order, ...Array.from({ length: 6 }, () => 'wait')]) {
+    for (const one of [...order, ...Array.from({ length: 20 }, () => 'wait')]) {
       if (one === 'wait') {
         bucket.add(day);
         undisturbed.blocks.push(bucket.blocks.at(-1)!);
