@@ -1,11 +1,11 @@
-import { Agent, request as startRequest } from 'node:http';
-import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Clock } from '#/lib/clock.ts';
 import { deadline } from '#/lib/deadline.ts';
 import { LimitError, UnavailableError, messageOf } from '#/lib/errors.ts';
 import type { Net } from '#/lib/net.ts';
+import { http } from './node-http.ts';
 import { dialTarget, proxyHeaders } from './client/dial.ts';
 import type { DialOptions } from './client/dial.ts';
 
@@ -120,7 +120,7 @@ export class HttpClient implements Disposable {
 
   #start({ url, body }: HttpRequest, method: string, headers: Record<string, string>) {
     const agent = url.protocol === 'https:' ? this.#agents.https : this.#agents.http;
-    const sent = startRequest({
+    const sent = http.request({
       agent,
       protocol: url.protocol,
       hostname: url.hostname.replace(/^\[|\]$/g, ''),
@@ -216,7 +216,7 @@ function isReset(thrown: unknown): boolean {
 }
 
 /** Node's connection pool over our own way of dialling. */
-class NetAgent extends Agent {
+class NetAgent extends http.Agent {
   readonly #options: HttpClientOptions;
   readonly protocol: string;
   readonly defaultPort: number;

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
 import compress from '@fastify/compress';
 import formbody from '@fastify/formbody';
@@ -9,6 +8,7 @@ import type { Net } from '#/lib/net.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
 import type { Probe } from '#/telemetry/probe.ts';
+import { http } from './node-http.ts';
 import { Params } from './params.ts';
 
 /** What a handler sees of a request. */
@@ -68,13 +68,23 @@ const DURATION_BUCKETS = [
   0.001, 0.01, 0.1, 0.3, 0.6, 1, 3, 6, 9, 20, 30, 60, 90, 120, 240, 360, 720,
 ];
 
+/** No route has a schema: without these, validators and serializers are loaded for nothing. */
+const noSchemas = {
+  compilersFactory: { buildValidator: refuseSchema, buildSerializer: refuseSchema },
+};
+
+function refuseSchema(): never {
+  throw new Error('broken invariant: routes have no schemas');
+}
+
 /** Serves the routes and what every component has: `/-/healthy`, `/-/ready`, `/metrics`. */
 export async function serveHttp(options: HttpServerOptions, env: Environment): Promise<HttpServer> {
-  const server = createServer();
+  const server = http.createServer();
   const app = fastify({
     serverFactory: (handler) => server.on('request', handler),
     bodyLimit: BODY_LIMIT_BYTES,
     exposeHeadRoutes: true,
+    schemaController: noSchemas,
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 65_536 },
   });
   await app.register(formbody, { bodyLimit: BODY_LIMIT_BYTES });

@@ -1,10 +1,10 @@
-import { request as startRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '#/lib/clock.ts';
 import { deadline } from '#/lib/deadline.ts';
 import { joinAddress } from '#/lib/net.ts';
 import type { Net } from '#/lib/net.ts';
+import { http } from '../node-http.ts';
 import { secureStream } from '../tls.ts';
 
 export interface DialOptions {
@@ -53,7 +53,7 @@ function openTunnel(
   signal: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const asked = startRequest({
+    const asked = http.request({
       createConnection: () => stream,
       method: 'CONNECT',
       path: address,

@@ -1,6 +1,6 @@
-import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type * as Sdk from '@azure/storage-blob';
+import { http } from '#/http/node-http.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
 import { agentOptions } from '../remote/http.ts';
@@ -27,7 +27,7 @@ export async function createClient(
   const sdk = await import('@azure/storage-blob');
   const { connections, tls } = await agentOptions(config.http_config, disk, environment);
   const agent = isPlain(config)
-    ? new HttpAgent(connections)
+    ? new http.Agent(connections)
     : new HttpsAgent({ ...connections, ...tls });
   const options = {
     retryOptions: { maxTries: 1 },

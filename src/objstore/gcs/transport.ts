@@ -1,6 +1,7 @@
-import * as http from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import * as https from 'node:https';
 import type * as Sdk from 'google-auth-library';
+import { http } from '#/http/node-http.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { untilAborted } from '#/lib/until-aborted.ts';
 import { agentOptions } from '../remote/http.ts';
@@ -26,7 +27,7 @@ export interface GcsRequest {
 export interface GcsTransport extends Disposable {
   readonly endpoint: string;
   /** Resolves when the answer's headers are there. @throws GcsError, CredentialsError or Node's errors. */
-  send(request: GcsRequest, signal: AbortSignal): Promise<http.IncomingMessage>;
+  send(request: GcsRequest, signal: AbortSignal): Promise<IncomingMessage>;
 }
 
 interface TransportEffects {
@@ -58,7 +59,7 @@ export async function openTransport(
     async send({ method, url, headers, body = [], expected = [] }, signal) {
       const token = await untilAborted(authorization(), signal);
       const length = body.reduce((sum, piece) => sum + piece.length, 0);
-      const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      const response = await new Promise<IncomingMessage>((resolve, reject) => {
         const outgoing = request(new URL(url, endpoint), {
           method,
           agent,
@@ -85,7 +86,7 @@ export async function openTransport(
 
 /** The whole of a small answer, up to `maxBytes`. */
 export async function readText(
-  response: http.IncomingMessage,
+  response: IncomingMessage,
   maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<string> {
   const pieces: Uint8Array[] = [];
