@@ -5,9 +5,16 @@ import { blocksPage } from './ui/blocks-page.ts';
 import { compactPage } from './ui/compact-page.ts';
 import { page } from './ui/page.ts';
 
-/** The querier's own page: an expression, its graph and its table. */
-export function uiRoutes(): Route[] {
-  return routes(['/', '/graph'], () => htmlReply(page));
+/** A link on a page: relative, so that it holds behind any prefix of a proxy. */
+export interface PageLink {
+  readonly href: string;
+  readonly text: string;
+}
+
+/** The querier's own page: an expression, its graph and its table; `links` lead to what else there is. */
+export function uiRoutes(links: readonly PageLink[] = []): Route[] {
+  const text = page(links);
+  return routes(['/', '/graph'], () => htmlReply(text));
 }
 
 /**
@@ -54,7 +61,7 @@ function blocksRoutes(
   }: {
     readonly title: string;
     readonly blocks: BlocksApi;
-    readonly links: readonly { readonly href: string; readonly text: string }[];
+    readonly links: readonly PageLink[];
   },
 ): Route[] {
   return routes(paths, async ({ params }) => {

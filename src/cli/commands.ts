@@ -6,6 +6,7 @@ import { bucketDownsampleCommand } from './commands/bucket/downsample.ts';
 import { bucketImportCommand } from './commands/bucket/import.ts';
 import { bucketInspectCommand } from './commands/bucket/inspect.ts';
 import { bucketLsCommand } from './commands/bucket/ls.ts';
+import { bucketWebCommand } from './commands/bucket/web.ts';
 import { bucketMarkCommand } from './commands/bucket/mark.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
 import { bucketRetentionCommand } from './commands/bucket/retention.ts';
@@ -35,6 +36,7 @@ export const commands: readonly Command[] = [
   bucketCleanupCommand,
   bucketRetentionCommand,
   bucketDownsampleCommand,
+  bucketWebCommand,
   bucketAnalyzeCommand,
   bucketImportCommand,
   demoCommand,

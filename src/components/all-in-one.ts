@@ -3,7 +3,11 @@ import type { Clock } from '#/lib/clock.ts';
 import { MemoryNet } from '#/lib/memory-net.ts';
 import type { Net } from '#/lib/net.ts';
 import { together } from '#/lib/together.ts';
+import { Mount } from '#/http/mount.ts';
+import type { Route } from '#/http/server.ts';
 import { Probe } from '#/telemetry/probe.ts';
+import { runCompact } from './compact.ts';
+import type { CompactConfig, CompactParts } from './compact.ts';
 import { runQuery } from './query.ts';
 import type { QueryConfig } from './query.ts';
 import type { Runtime } from './runtime.ts';
@@ -17,6 +21,8 @@ export interface AllConfig {
   readonly sidecars: readonly Omit<SidecarConfig, 'http' | 'grpc'>[];
   readonly store: Omit<StoreConfig, 'http' | 'grpc'>;
   readonly query: QueryConfig;
+  /** None if the bucket is compacted elsewhere, or not at all. */
+  readonly compact?: Omit<CompactConfig, 'http'>;
 }
 
 /** Host names below this end exist only inside the process. */
@@ -32,11 +38,17 @@ function inside(name: string): string {
 }
 
 /**
- * Runs a store gateway, a sidecar for each Prometheus and a querier in one process, by the very
- * functions that run them alone. Only the querier listens outside; the others are reached through
- * a network in memory. Ready when every part is.
+ * Runs a store gateway, a sidecar for each Prometheus, a compactor and a querier in one process, by
+ * the very functions that run them alone. Only the querier listens outside; the others are reached
+ * through a network in memory, and the compactor's page is at `/compact/` of the querier. Ready when
+ * every part is but the compactor, whose troubles are no reason to keep queries away.
  */
-export async function runAll(config: AllConfig, runtime: Runtime): Promise<void> {
+export async function runAll(
+  config: AllConfig,
+  runtime: Runtime,
+  parts: Pick<CompactParts, 'work'> = {},
+): Promise<void> {
+  const { compact } = config;
   const net = insideAnd(runtime.net);
   const probes: Probe[] = [];
   const part = (component: string, signal: AbortSignal): Runtime => {
@@ -48,15 +60,30 @@ export async function runAll(config: AllConfig, runtime: Runtime): Promise<void>
     http: { address: `${name}${INSIDE}:10902`, gracePeriodMs: 0 },
     grpc: { address: inside(name), gracePeriodMs: 0 },
   });
+  const page = new Mount('/compact');
+  const runInside = (own: Omit<CompactConfig, 'http'>, signal: AbortSignal) => {
+    const log = runtime.log.with({ component: 'compact' });
+    const serve = (routes: readonly Route[]) => Promise.resolve(page.mount(routes));
+    const { http } = servers('compact');
+    const probe = new Probe();
+    return runCompact(
+      { ...own, http },
+      { ...runtime, net, probe, signal, log },
+      { ...parts, serve },
+    );
+  };
   await together(runtime.signal, [
     (signal) => runStore({ ...config.store, ...servers('store') }, part('store', signal)),
     ...config.sidecars.map((sidecar, i) => (signal: AbortSignal) => {
       const name = `sidecar-${i}`;
       return runSidecar({ ...sidecar, ...servers(name) }, part(name, signal));
     }),
+    ...(compact === undefined ? [] : [(signal: AbortSignal) => runInside(compact, signal)]),
     (signal) => {
       const log = runtime.log.with({ component: 'query' });
-      return runQuery(config.query, { ...runtime, net, signal, log });
+      const besides = { routes: page.routes, links: [{ href: 'compact/', text: 'compactor' }] };
+      const query = compact === undefined ? config.query : { ...config.query, besides };
+      return runQuery(query, { ...runtime, net, signal, log });
     },
     (signal) => watchReadiness(probes, runtime.probe, runtime.clock, signal),
   ]);

@@ -27,7 +27,7 @@ import { showStatus, StatusSource } from '#/compact/status.ts';
 import { Throughput } from '#/compact/throughput.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { serveHttp } from '#/http/server.ts';
-import type { HttpServerOptions } from '#/http/server.ts';
+import type { HttpServerOptions, Route } from '#/http/server.ts';
 import { every } from '#/lib/clock.ts';
 import { together } from '#/lib/together.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
@@ -80,6 +80,8 @@ export interface CompactConfig extends CompactViewConfig {
 export interface CompactParts {
   readonly leases?: Leases;
   readonly work?: BlockWork;
+  /** Default: an HTTP server at the configured address. */
+  readonly serve?: (routes: readonly Route[]) => Promise<AsyncDisposable>;
 }
 
 /**
@@ -127,7 +129,8 @@ export async function runCompact(
   const { queues, source } = queuesOf(config, view, context);
   const show = async () => showStatus(await source.status(), context.metrics);
   const routes = compactWebRoutes(config.web, { source, view, fetcher, bucket }, runtime);
-  open.use(await serveHttp({ ...config.http, routes }, runtime));
+  const serve = parts.serve ?? ((all) => serveHttp({ ...config.http, routes: all }, runtime));
+  open.use(await serve(routes));
   open.defer(() => probe.notReady('stopping'));
   probe.ready();
   if (config.wait) {

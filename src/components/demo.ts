@@ -53,7 +53,7 @@ const QUERY_PORT = 10_902;
 
 /**
  * Runs the whole path on this machine: two Prometheus replicas with a sidecar each, a bucket with a
- * month of history, a store gateway and a querier. Ends when `runtime.signal` aborts or, as a check, when
+ * month of history, a store gateway, a querier and a compactor. Ends when `runtime.signal` aborts or, as a check, when
  * everything was asked; the result is the exit code.
  */
 export async function runDemo(config: DemoConfig, runtime: Runtime): Promise<number> {
@@ -155,7 +155,7 @@ async function start(
       console.progress(`writing ${config.historyDays} days of history into the bucket`, share);
     },
   });
-  await run([...stack.sidecars, stack.store, stack.query]);
+  await run([...stack.sidecars, stack.store, stack.query, stack.compactor]);
   console.progress('everything runs', 1);
   return history;
 }

@@ -13,6 +13,7 @@ import { storesRoutes } from '#/api/stores.ts';
 import { targetsRoutes } from '#/api/targets.ts';
 import { tsdbStatusRoutes } from '#/api/tsdb-status.ts';
 import { uiRoutes } from '#/api/ui.ts';
+import type { PageLink } from '#/api/ui.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { DnsResolver } from '#/discovery/dns.ts';
 import { FileDiscovery } from '#/discovery/file.ts';
@@ -20,7 +21,7 @@ import { Channel } from '#/grpc/client.ts';
 import { serveGrpc } from '#/grpc/server.ts';
 import type { GrpcServerOptions } from '#/grpc/server.ts';
 import { serveHttp } from '#/http/server.ts';
-import type { HttpServerOptions } from '#/http/server.ts';
+import type { HttpServerOptions, Route } from '#/http/server.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { Gate } from '#/lib/gate.ts';
 import { ProcessMemory } from '#/lib/process-memory.ts';
@@ -53,6 +54,8 @@ import type { Runtime } from './runtime.ts';
 
 export interface QueryConfig {
   readonly http: Omit<HttpServerOptions, 'routes'>;
+  /** Of other parts of the process, and the links to them on the page. */
+  readonly besides?: { readonly routes: readonly Route[]; readonly links: readonly PageLink[] };
   readonly grpc: Omit<GrpcServerOptions, 'services'>;
   readonly endpoints: {
     readonly config: () => EndpointConfig;
@@ -283,6 +286,7 @@ function routesOf(
     ...tsdbStatusRoutes(endpointApi),
     ...formatRoutes(engineFeatures(config)),
     ...statusRoutes(config.status),
-    ...uiRoutes(),
+    ...uiRoutes(config.besides?.links),
+    ...(config.besides?.routes ?? []),
   ];
 }

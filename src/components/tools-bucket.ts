@@ -2,6 +2,8 @@
 export type { BucketTool } from './tools/bucket-tool.ts';
 export { listBlocks } from './tools/bucket-ls.ts';
 export type { ListBlocksConfig } from './tools/bucket-ls.ts';
+export { serveBlockViewer } from './tools/bucket-web.ts';
+export type { BucketWebConfig } from './tools/bucket-web.ts';
 export { inspectBlocks, inspectColumns } from './tools/bucket-inspect.ts';
 export type { InspectConfig } from './tools/bucket-inspect.ts';
 export { tableFormats } from './tools/print-table.ts';

@@ -1,5 +1,12 @@
+import { markup } from './html.ts';
+
 /** One page without dependencies; it talks to the API beside it with relative URLs. */
-export const page = `<!doctype html>
+export function page(links: readonly { readonly href: string; readonly text: string }[]): string {
+  const besides = links.map(({ href, text }) => markup`<a href="${href}">${text}</a>`.text);
+  return head + besides.join('') + tail;
+}
+
+const head = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -37,7 +44,9 @@ export const page = `<!doctype html>
   <span class="options">
     <label><input type="checkbox" name="dedup" checked> remove duplicates of replicas</label>
     <label><input type="checkbox" name="partial_response" checked> allow partial answers</label>
-    <a href="api/v1/stores">endpoints</a><a href="metrics">metrics</a>
+    <a href="api/v1/stores">endpoints</a><a href="metrics">metrics</a>`;
+
+const tail = `
   </span>
 </form>
 <div id="notes" role="status"></div>

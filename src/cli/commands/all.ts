@@ -1,19 +1,40 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
+import { LocalBlockWork } from '#/compact/block-work.ts';
 import { insideEndpoints, runAll } from '#/components/all-in-one.ts';
 import type { AllConfig } from '#/components/all-in-one.ts';
+import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { componentCommand } from '../command.ts';
 import { plannedServerFlags } from '../common-flags.ts';
-import { flag } from '../flags.ts';
+import { flag, parseFlags } from '../flags.ts';
 import type { ConfigSource, FlagValues } from '../flags.ts';
+import { compactConfig, compactFlags, plannedCompactFlags } from './compact.ts';
 import { plannedQueryFlags, queryConfig, queryFlags } from './query.ts';
 import { sidecarConfig, sidecarFlags } from './sidecar.ts';
 import { plannedStoreFlags, storeConfig, storeFlags } from './store.ts';
 
+/** Of the compactor's flags, those that its neighbours do not have too and that make sense here. */
+const {
+  wait: _wait,
+  'compact.shard-index': _index,
+  'compact.shard-count': _count,
+  'web.disable': _disable,
+  'web.route-prefix': _route,
+  'web.external-prefix': _external,
+  'web.prefix-header': _header,
+  'web.disable-cors': _cors,
+  ...ownCompactFlags
+} = compactFlags;
+
 const flags = {
+  ...ownCompactFlags,
   ...sidecarFlags,
   ...storeFlags,
   ...queryFlags,
+  compact: flag.oneOf(['auto', 'on', 'off'], {
+    help: 'Whether to compact and downsample the bucket: auto if it is the one below --data-dir. Never beside a compactor of Thanos.',
+    default: 'auto',
+  }),
   'prometheus.url': flag.list({
     help: 'A Prometheus to serve; each gets a sidecar.',
     placeholder: 'URL',
@@ -25,18 +46,25 @@ const flags = {
 };
 
 /** Everything of the parts that comes later, unless it is here already. */
-const planned = [...plannedServerFlags, ...plannedQueryFlags, ...plannedStoreFlags].filter(
-  (name) => !Object.hasOwn(flags, name),
-);
+const planned = [
+  ...plannedServerFlags,
+  ...plannedQueryFlags,
+  ...plannedStoreFlags,
+  ...plannedCompactFlags,
+].filter((name) => !Object.hasOwn(flags, name));
 
 export const allCommand = componentCommand(
   {
     name: 'all',
-    summary: 'Runs a store gateway, a querier and a sidecar for each Prometheus in one process.',
+    summary:
+      'Runs a store gateway, a querier, a compactor and a sidecar for each Prometheus in one process.',
     flags,
     planned,
   },
-  (values, runtime) => runAll(allConfig(values, runtime.clock.now()), runtime),
+  async (values, runtime) => {
+    await using work = new ThreadedBlockWork(runtime.disk, new LocalBlockWork(runtime.disk));
+    await runAll(allConfig(values, runtime.clock.now()), runtime, { work });
+  },
 );
 
 type Values = FlagValues<typeof flags>;
@@ -64,7 +92,34 @@ function allConfig(values: Values, startedAtMs: number): AllConfig {
     sidecars,
     store: storeConfig(withBucket),
     query: queryConfig(values, startedAtMs, insideEndpoints(sidecars.length)),
+    ...compactorOf(values, startedAtMs),
   };
+}
+
+/** Its work goes below the data directory; what blocks a store gateway serves is no matter to it. */
+function compactorOf(values: Values, startedAtMs: number): Pick<AllConfig, 'compact'> {
+  const source = bucketSource(values);
+  if (values.compact === 'off' || (values.compact === 'auto' && source === values)) return {};
+  const defaults = parseFlags(compactFlags, [], []).values;
+  // Replicas that are merged for good are merged as queries do it.
+  const algorithm = values['deduplication.func'] === 'chain' ? '' : values['deduplication.func'];
+  const hasReplicas = values['deduplication.replica-label'].length > 0;
+  const compact = compactConfig(
+    {
+      ...defaults,
+      ...values,
+      ...source,
+      wait: true,
+      'data-dir': join(values['data-dir'], 'compactor'),
+      'deduplication.func': hasReplicas ? algorithm : '',
+      'min-time': defaults['min-time'],
+      'max-time': defaults['max-time'],
+      'consistency-delay': Math.max(defaults['consistency-delay'], values['consistency-delay']),
+      'block-discovery-strategy': defaults['block-discovery-strategy'],
+    },
+    startedAtMs,
+  );
+  return { compact };
 }
 
 interface BucketSource {

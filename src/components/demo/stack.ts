@@ -33,6 +33,7 @@ export interface Stack {
   readonly sidecars: readonly Service[];
   readonly nodeExporter: Service | undefined;
   readonly store: Service;
+  readonly compactor: Service;
   readonly query: Service;
   /** In the order they start. */
   readonly all: readonly Service[];
@@ -58,10 +59,12 @@ export async function planStack(options: StackOptions): Promise<Stack> {
   );
   const store = { http: await nextPort(), grpc: await nextPort() };
   const query = { http: options.queryPort, grpc: await nextPort() };
+  const compactorHttp = await nextPort();
   const scraped = [
     ...ports.map(({ replica, sidecarHttp }) => ({ job: `sidecar-${replica}`, port: sidecarHttp })),
     { job: 'store', port: store.http },
     { job: 'query', port: query.http },
+    { job: 'compactor', port: compactorHttp },
     ...ports.map(({ replica, prometheus }) => ({ job: `prometheus-${replica}`, port: prometheus })),
   ];
   const config = (replica: string) =>
@@ -73,6 +76,7 @@ export async function planStack(options: StackOptions): Promise<Stack> {
   );
   const sidecars = ports.map((port) => planSidecar(options, port));
   const storeService = planStore(options, store);
+  const compactor = planCompactor(options, compactorHttp);
   const endpoints = [...ports.map(({ sidecarGrpc }) => sidecarGrpc), store.grpc];
   const queryService = planQuery(options, query, endpoints);
   const exporters = nodeExporter === undefined ? [] : [nodeExporter];
@@ -81,8 +85,9 @@ export async function planStack(options: StackOptions): Promise<Stack> {
     sidecars,
     nodeExporter,
     store: storeService,
+    compactor,
     query: queryService,
-    all: [...exporters, ...prometheuses, ...sidecars, storeService, queryService],
+    all: [...exporters, ...prometheuses, ...sidecars, storeService, queryService, compactor],
     storeAddress: local(store.grpc),
   };
 }
@@ -171,6 +176,26 @@ function planStore(options: StackOptions, { http, grpc }: ServerPorts): Service 
       '--sync-block-duration=10s',
       `--http-address=${local(http)}`,
       `--grpc-address=${local(grpc)}`,
+    ],
+    url: `http://${local(http)}`,
+    readyPath: '/-/ready',
+  });
+}
+
+/** Replicas stay apart: the demo shows how queries deduplicate them. */
+function planCompactor(options: StackOptions, http: number): Service {
+  return new Service({
+    name: 'compactor',
+    role: 'merges and downsamples the history; its page shows how',
+    command: options.hindsight,
+    environment: options.access.environment,
+    args: [
+      'compact',
+      '--wait',
+      `--objstore.config=${options.access.objstore}`,
+      `--data-dir=${join(options.directory, 'compact')}`,
+      '--wait-interval=1m',
+      `--http-address=${local(http)}`,
     ],
     url: `http://${local(http)}`,
     readyPath: '/-/ready',
