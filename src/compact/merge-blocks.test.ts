@@ -23,14 +23,20 @@ type Contents = Readonly<Record<string, readonly (readonly [time: number, value:
 const HOUR = 3_600_000;
 const random = seededRandom(3);
 
-async function writeBlock(disk: MemoryDisk, contents: Contents, from: number): Promise<Block> {
+async function writeBlock(
+  disk: MemoryDisk,
+  contents: Contents,
+  from: number,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<Block> {
   const builder = new BlockBuilder();
   for (const [name, samples] of Object.entries(contents)) {
     const buffer = builder.samples(Labels.fromObject({ __name__: name }));
     for (const [time, value] of samples) buffer.pushFloat(time, value);
   }
   const ulid = newUlid(from, random);
-  await builder.write(disk, '/in', { ulid, minTime: from, maxTime: from + 2 * HOUR });
+  const thanos = { ...emptyThanosMeta, labels };
+  await builder.write(disk, '/in', { ulid, minTime: from, maxTime: from + 2 * HOUR, thanos });
   return Block.open(disk, `/in/${ulid}`);
 }
 
@@ -134,6 +140,30 @@ for (const [algorithm, missing] of [
     assert.ok(widest <= 45_000, `${widest} ms between samples`);
   });
 }
+
+test('sticky follows one replica from block to block', async () => {
+  const disk = new MemoryDisk();
+  const blocks: Block[] = [];
+  for (let from = 0; from < 8 * HOUR; from += 2 * HOUR) {
+    const end = from + 2 * HOUR;
+    for (const [replica, phase] of [
+      ['a', 5_000],
+      ['b', 21_000],
+    ] as const) {
+      blocks.push(
+        await writeBlock(disk, { x: every(30_000, from + phase, end) }, from, { replica }),
+      );
+    }
+  }
+  const { block } = await merge(disk, blocks, 'sticky');
+  const { x } = await contentsOf(block!);
+  const wanted = every(30_000, 5_000, 8 * HOUR).map(([time]) => time);
+  const last = 8 * HOUR - 9_000;
+  assert.deepEqual(
+    x!.map(([time]) => time),
+    [...wanted, last],
+  );
+});
 
 test('copies of a chunk count once, and its bytes stay', async () => {
   const disk = new MemoryDisk();

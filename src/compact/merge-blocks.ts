@@ -1,6 +1,7 @@
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { anyChunkSampleCount } from '#/downsample/aggregate-chunk.ts';
 import type { Disk } from '#/lib/disk.ts';
+import { Labels } from '#/model/labels.ts';
 import type { Block } from '#/tsdb/block.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { BlockWriter } from '#/tsdb/block-writer.ts';
@@ -49,9 +50,10 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
   const { blocks, identity, algorithm, disk, directory, signal, onProgress } = request;
   const { symbols, numbers } = mergeSymbols(blocks.map(({ index }) => index.symbols));
   await using writer = await BlockWriter.open(identity, { disk, directory, symbols });
+  const replicas = replicasOf(blocks);
   const inputs: MergeInput[] = [];
   for (const [i, block] of blocks.entries()) {
-    inputs.push(new MergeInput(block, await block.scan(signal), numbers[i]!));
+    inputs.push(new MergeInput(block, await block.scan(signal), numbers[i]!, replicas[i]!));
   }
   const outside = outsideOf(identity);
   const records = new ChunkRecords();
@@ -67,11 +69,11 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
       }
     } else {
       const read: SeriesPart[] = [];
-      for (const { scan, blockEnd } of parts) {
+      for (const { scan, blockEnd, replica } of parts) {
         const chunks = await scan.readChunks();
         for (const chunk of chunks) samplesRead += anyChunkSampleCount(chunk);
         const own = withoutNextBlocks(chunks, blockEnd);
-        read.push({ chunks: own, deleted: withOutside(scan.deleted, own, outside) });
+        read.push({ chunks: own, deleted: withOutside(scan.deleted, own, outside), replica });
       }
       for (const chunk of mergeSeries(read, algorithm)) {
         records.append(chunk, anyChunkSampleCount(chunk));
@@ -90,6 +92,15 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
 }
 
 const PROGRESS_SAMPLES = 1_000_000;
+
+/** For each block the number of its replica: blocks of one have the same external labels. */
+function replicasOf(blocks: readonly Block[]): number[] {
+  const known = new Map<string, number>();
+  return blocks.map(({ meta }) => {
+    const { key } = Labels.fromObject(meta.thanos?.labels ?? {});
+    return known.getOrInsert(key, known.size);
+  });
+}
 
 /**
  * Whether nothing has to be done with the chunks of a series but to put one behind the other, as with

@@ -15,6 +15,8 @@ export class MergeInput {
   readonly scan: BlockScan;
   /** Where the block's time ends. */
   readonly blockEnd: number;
+  /** The same for all blocks of one replica. */
+  readonly replica: number;
   readonly #block: Block;
   readonly #symbols: SymbolTable;
   /** By the symbols of the block, those of all. */
@@ -24,9 +26,10 @@ export class MergeInput {
   #labels: OwnLabels = { symbols: [], length: -1 };
   #lastLabels: OwnLabels = { symbols: [], length: -1 };
 
-  constructor(block: Block, scan: BlockScan, numbers: Uint32Array) {
+  constructor(block: Block, scan: BlockScan, numbers: Uint32Array, replica: number) {
     this.scan = scan;
     this.blockEnd = block.meta.maxTime;
+    this.replica = replica;
     this.#block = block;
     this.#symbols = block.index.symbols;
     this.#numbers = numbers;

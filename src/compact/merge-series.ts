@@ -13,6 +13,8 @@ export interface SeriesPart {
   readonly chunks: readonly TimedChunk[];
   /** Ranges whose samples must go, in time order, apart from each other. */
   readonly deleted: readonly Interval[];
+  /** The same number for all blocks of one replica. Default: each block is one. */
+  readonly replica?: number;
 }
 
 interface PlacedChunk {
@@ -24,7 +26,8 @@ interface PlacedChunk {
  * Makes one sequence of chunks of what several blocks have of a series. Chunks that overlap no other
  * stay as they are, byte for byte; those that do are decoded, their samples merged by `algorithm` (the
  * blocks being the replicas) and encoded anew, 120 samples a chunk. A chunk that another block
- * has too counts once. Deleted samples are left out.
+ * has too counts once. Deleted samples are left out. Who follows one replica must know what it has
+ * before and after: `sticky` takes all chunks of a series together as soon as two of them overlap.
  * Rules: `compactChunkIterator` in storage/merge.go of Prometheus.
  * @throws CorruptionError if a chunk is damaged, or downsampled chunks overlap.
  */
@@ -38,16 +41,27 @@ export function mergeSeries(
   const placed = parts.flatMap(({ chunks }, part) => chunks.map((chunk) => ({ chunk, part })));
   placed.sort((a, b) => a.chunk.mint - b.chunk.mint || a.chunk.maxt - b.chunk.maxt);
   const merged: TimedChunk[] = [];
+  const runs = runsOf(placed);
+  const isWhole = algorithm === 'sticky' && runs.length < placed.length;
+  for (const [start, end] of isWhole ? [[0, placed.length] as const] : runs) {
+    appendRun(withoutCopies(placed, start, end), parts, algorithm, merged);
+  }
+  return merged;
+}
+
+/** Chunks `[start, end)` that overlap, each with one before it. */
+function runsOf(placed: readonly PlacedChunk[]): (readonly [start: number, end: number])[] {
+  const runs: [number, number][] = [];
   for (let start = 0; start < placed.length;) {
     let end = start + 1;
     let { maxt } = placed[start]!.chunk;
     while (end < placed.length && placed[end]!.chunk.mint <= maxt) {
       maxt = Math.max(maxt, placed[end++]!.chunk.maxt);
     }
-    appendRun(withoutCopies(placed, start, end), parts, algorithm, merged);
+    runs.push([start, end]);
     start = end;
   }
-  return merged;
+  return runs;
 }
 
 /** Whether nothing has to be done but to put one behind the other, as with most series. */
@@ -92,7 +106,7 @@ function areEqual(a: TimedChunk, b: TimedChunk): boolean {
  */
 const MAX_PIECES = 512;
 
-/** Appends what is left of chunks that overlap, each with one before it. */
+/** Appends what is left of chunks that are merged together. */
 function appendRun(
   run: readonly PlacedChunk[],
   parts: readonly SeriesPart[],
@@ -114,7 +128,10 @@ function appendRun(
   const samples = new SampleBuffer(run.length * SAMPLES_PER_CHUNK);
   // As upstream: the chunk that begins first comes last, which decides between equal timestamps.
   const inPieces = algorithm === 'penalty' && run.length <= MAX_PIECES;
-  const replicas = replicasOf(run, parts, inPieces);
+  const replicas =
+    algorithm === 'sticky'
+      ? samplesOf(run, parts, (part) => parts[part]!.replica ?? -1 - part)
+      : samplesOf(run, parts, inPieces ? undefined : (part) => part);
   const inOrderOfMerging =
     algorithm === 'chain' ? [...replicas.slice(1), replicas[0]!] : [...replicas];
   mergeReplicas(algorithm, inOrderOfMerging, { isCounter: false }, samples);
@@ -152,22 +169,21 @@ function appendWithout(
 }
 
 /**
- * The samples of each block, in the order in which the blocks' first chunks begin; or, in pieces, those
- * of each chunk.
+ * The samples of each owner of chunks, in the order in which their first chunks begin; or, without
+ * owners, those of each chunk.
  */
-function replicasOf(
+function samplesOf(
   run: readonly PlacedChunk[],
   parts: readonly SeriesPart[],
-  inPieces: boolean,
+  ownerOf: ((part: number) => number) | undefined,
 ): readonly SampleBuffer[] {
-  const lanes: { readonly part: number; maxt: number; readonly samples: SampleBuffer }[] = [];
+  const lanes: { readonly owner: number; maxt: number; readonly samples: SampleBuffer }[] = [];
   for (const { chunk, part } of run) {
+    const owner = ownerOf?.(part) ?? 0;
     // A damaged block may have chunks that overlap among themselves; they go side by side.
-    let lane = inPieces
-      ? undefined
-      : lanes.find((one) => one.part === part && one.maxt < chunk.mint);
+    let lane = ownerOf && lanes.find((one) => one.owner === owner && one.maxt < chunk.mint);
     if (lane === undefined) {
-      lane = { part, maxt: chunk.maxt, samples: new SampleBuffer(4 * SAMPLES_PER_CHUNK) };
+      lane = { owner, maxt: chunk.maxt, samples: new SampleBuffer(4 * SAMPLES_PER_CHUNK) };
       lanes.push(lane);
     }
     lane.maxt = chunk.maxt;
