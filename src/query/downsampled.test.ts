@@ -112,7 +112,10 @@ interface Ask {
 }
 
 async function query(text: string, series: Resolved, kept: Retention, ask: Ask = {}) {
-  const store = storeOf(series, kept);
+  return queryStore(text, storeOf(series, kept), ask);
+}
+
+async function queryStore(text: string, store: Store, ask: Ask) {
   const proxy = new ProxyStore({
     endpoints: () => [{ address: 'store', store }],
     selectorLabels: Labels.empty,
@@ -216,6 +219,32 @@ test('what is downsampled is stated with its ranges, and nothing is said of raw 
     /^\{__name__="temperature"\} has downsampled data: windows of 5m from 2026-01-0[56]T.* to 2026-01-11T.*, windows of 1h from 2026-01-01T.* to 2026-01-0[6-9]T.*$/,
   );
   assert.deepEqual((await query('temperature', gauge, everything)).infos, []);
+});
+
+test('windows made of all replicas meet the samples of one without a loss', async () => {
+  const times = (from: number, to: number) => (chunk: TimedChunk) =>
+    chunk.maxt >= FIRST + from * HOUR && chunk.mint < FIRST + to * HOUR;
+  const external = (labels: Record<string, string>) =>
+    Labels.fromObject({ __name__: 'temperature', ...labels });
+  const store: Store = {
+    ...storeOf(gauge, everything),
+    series: async function* (request: SeriesRequest) {
+      // The compactor has merged the replicas, and their Prometheuses still have the last hours.
+      const windows = gauge.fiveMinutes.filter(times(0, 36)).map((chunk) => asked(chunk, request));
+      const samples = gauge.raw.filter(times(24, 72)).map((chunk) => asked(chunk, request));
+      const series = [
+        { labels: external({}), chunks: windows },
+        { labels: external({ replica: 'a' }), chunks: samples },
+      ];
+      yield await Promise.resolve({ series, warnings: [] });
+    },
+  };
+  const ask = { maxResolutionMs: FiveMinutes, endMs: FIRST + 3 * DAY - HOUR };
+  const { series: want } = await query('count_over_time(temperature[2h])', gauge, everything, {
+    endMs: ask.endMs,
+  });
+  const { series: got } = await queryStore('count_over_time(temperature[2h])', store, ask);
+  assertClose(got, want, 0);
 });
 
 test('where resolutions meet nothing is missing, doubled or a reset', async () => {

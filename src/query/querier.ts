@@ -19,6 +19,7 @@ import { PartialResponse } from '#/storeapi/store.ts';
 import type { AggregateChunk, SeriesRequest, ShardInfo, StoreSeries } from '#/storeapi/store.ts';
 import { aggregateFor, aggregatesOf, resolutionFor, seenRange } from './aggregates.ts';
 import type { Completeness } from './partial-response.ts';
+import type { Replicas } from './select/chunk-bytes.ts';
 import { describeResolutions } from './select/describe-resolutions.ts';
 import { SeriesReader, StoredSeries } from './select/stored-series.ts';
 
@@ -173,25 +174,31 @@ async function select(
 
 interface ReplicaGroup {
   readonly labels: Labels;
-  readonly replicas: (readonly AggregateChunk[])[];
+  readonly replicas: Replicas;
 }
 
 function lone(found: readonly StoreSeries[]): ReplicaGroup[] {
   return found.map(({ labels, chunks }) => ({ labels, replicas: [chunks] }));
 }
 
-/** Series that differ in replica labels only become one; taking labels out can change the order. */
+/**
+ * Series that differ in replica labels only become one, with the one that has none of them first: it
+ * was made of the others by compaction. Taking labels out can change the order.
+ */
 function groupReplicas(
   found: readonly StoreSeries[],
   replicaLabels: readonly string[],
 ): ReplicaGroup[] {
   const names = new Set(replicaLabels);
-  const groups = new Map<string, ReplicaGroup>();
+  const groups = new Map<string, { labels: Labels; replicas: (readonly AggregateChunk[])[] }>();
   for (const { labels, chunks } of found) {
     const rest = labels.without(names);
-    const group = groups.get(rest.key);
-    if (group === undefined) groups.set(rest.key, { labels: rest, replicas: [chunks] });
-    else group.replicas.push(chunks);
+    const { replicas } = groups.getOrInsertComputed(rest.key, () => ({
+      labels: rest,
+      replicas: [[]],
+    }));
+    if (rest.size === labels.size) replicas[0] = [...replicas[0]!, ...chunks];
+    else replicas.push(chunks);
   }
   return [...groups.values()].sort((a, b) => compareLabels(a.labels, b.labels));
 }

@@ -3,7 +3,10 @@ import type { ByteWriter } from '#/lib/byte-writer.ts';
 import { Aggregates } from '#/storeapi/store.ts';
 import type { Aggregate, AggregateChunk, EncodedChunk } from '#/storeapi/store.ts';
 
-/** The chunks of each replica of a series. */
+/**
+ * The chunks of each replica of a series. The first of several are those of no replica, or of all:
+ * compaction has merged them. There may be none.
+ */
 export type Replicas = readonly (readonly AggregateChunk[])[];
 
 /** Of a chunk and of a part of it, besides the data. */

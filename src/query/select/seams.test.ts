@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
-import { joinResolutions } from './seams.ts';
+import { joinReplicas, joinResolutions } from './seams.ts';
+import type { ChunkPart } from './seams.ts';
 import { resolutionOf } from './resolution.ts';
 
 const HOUR = 3_600_000;
@@ -28,10 +29,12 @@ const raw = (from: number, to: number) => ({
 });
 
 function ranges(chunks: Parameters<typeof joinResolutions>[0], asked = everything) {
-  return joinResolutions(chunks, asked).map((chunk) => {
-    const cut = chunk.isCut === undefined ? '' : ' cut';
-    return `${resolutionOf(chunk) / 60_000}m ${chunk.mint / HOUR} ${(chunk.maxt + 1) / HOUR}${cut}`;
-  });
+  return joinResolutions(chunks, asked).map(printed);
+}
+
+function printed(chunk: ChunkPart): string {
+  const cut = chunk.isCut === undefined ? '' : ' cut';
+  return `${resolutionOf(chunk) / 60_000}m ${chunk.mint / HOUR} ${(chunk.maxt + 1) / HOUR}${cut}`;
 }
 
 test('the resolution of a chunk follows from its windows', () => {
@@ -57,4 +60,29 @@ test('finer data is cut around a coarse chunk that it does not cover', () => {
   assert.equal(before, '0m 6 8 cut');
   assert.equal(coarse, '0m 0 2 cut');
   assert.match(after!, /^5m 2\.08\d* 6$/);
+});
+
+test('finer data that begin behind the first window, or end before the last, cover nothing', () => {
+  const [first] = ranges([fiveMinutes(0, 4), raw(1 / 12, 4)]);
+  assert.match(first!, /^5m/);
+  const [second] = ranges([fiveMinutes(0, 4), raw(0, 4 - 1 / 12)]);
+  assert.match(second!, /^5m/);
+  assert.deepEqual(ranges([fiveMinutes(0, 4), raw(1 / 60, 4)]), [`0m ${1 / 60} 4`]);
+});
+
+test('windows of all replicas stand for the samples of each', () => {
+  const joined = (replicas: Parameters<typeof joinReplicas>[0]) =>
+    joinReplicas(replicas, everything).map((chunks) => chunks.map(printed));
+  const [merged, a, b] = joined([[fiveMinutes(0, 4)], [raw(1, 6)], [raw(3, 4), raw(4, 6)]]);
+  assert.match(merged!.join(), /^5m 0\.08\d* 4$/);
+  assert.deepEqual(a, ['0m 4 6 cut']);
+  assert.deepEqual(b, ['0m 4 6']);
+  // Samples of several replicas may cover a window together.
+  assert.deepEqual(joined([[fiveMinutes(0, 4)], [raw(0, 2)], [raw(2, 4)]]), [
+    [],
+    ['0m 0 2'],
+    ['0m 2 4'],
+  ]);
+  // Of replicas that nobody has merged each has its own.
+  assert.deepEqual(joined([[], [fiveMinutes(0, 4)], [raw(0, 3)]])[2], ['0m 0 3']);
 });

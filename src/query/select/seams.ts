@@ -1,5 +1,6 @@
 import type { AggregateChunk } from '#/storeapi/store.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
+import type { Replicas } from './chunk-bytes.ts';
 import { resolutionOf, windowStart } from './resolution.ts';
 
 /** A chunk, or the part of a chunk that counts. */
@@ -8,15 +9,17 @@ export interface ChunkPart extends AggregateChunk {
   readonly isCut?: true;
 }
 
+type Part<Chunk> = Chunk & Pick<ChunkPart, 'isCut'>;
+
 interface Range {
   readonly mint: number;
   readonly maxt: number;
 }
 
 /** The chunks of one resolution, finest first. */
-interface Level {
+interface Level<Chunk> {
   readonly resolutionMs: number;
-  readonly chunks: readonly AggregateChunk[];
+  readonly chunks: readonly Chunk[];
 }
 
 /**
@@ -27,10 +30,10 @@ interface Level {
  *
  * Takes chunks in time order and gives them so; those of one resolution come back as they are.
  */
-export function joinResolutions(
-  chunks: readonly AggregateChunk[],
+export function joinResolutions<Chunk extends AggregateChunk>(
+  chunks: readonly Chunk[],
   asked: Range,
-): readonly ChunkPart[] {
+): readonly Part<Chunk>[] {
   const levels = levelsOf(chunks);
   if (levels.length < 2) return chunks;
   let covered: Range[] = [];
@@ -51,7 +54,24 @@ export function joinResolutions(
     .sort((a, b) => a.mint - b.mint || a.maxt - b.maxt);
 }
 
-function levelsOf(chunks: readonly AggregateChunk[]): Level[] {
+/**
+ * The same for the chunks of several replicas, which stay apart. Coarse chunks that compaction has
+ * made of all replicas stand in for the finer ones of each, as those of one replica do for its own:
+ * samples beside a window that counts them would count twice.
+ */
+export function joinReplicas(replicas: Replicas, asked: Range): readonly (readonly ChunkPart[])[] {
+  const [merged, ...others] = replicas;
+  if (others.length === 0 || !merged!.some(({ raw }) => raw === undefined)) {
+    return replicas.map((chunks) => joinResolutions(chunks, asked));
+  }
+  const all = replicas
+    .flatMap((chunks, replica) => chunks.map((chunk) => ({ ...chunk, replica })))
+    .sort((a, b) => a.mint - b.mint || a.maxt - b.maxt);
+  const parts = joinResolutions(all, asked);
+  return replicas.map((_, i) => parts.filter(({ replica }) => replica === i));
+}
+
+function levelsOf<Chunk extends AggregateChunk>(chunks: readonly Chunk[]): Level<Chunk>[] {
   if (!chunks.some(({ raw }) => raw === undefined)) return [{ resolutionMs: 0, chunks }];
   const byResolution = Map.groupBy(chunks, resolutionOf);
   return [...byResolution]
@@ -79,18 +99,22 @@ function joined(ranges: readonly Range[]): Range[] {
   return union;
 }
 
+/** A scrape or two may come after the beginning and before the end, but no window may be left out. */
 function isCovered({ mint, maxt }: Range, by: readonly Range[]): boolean {
   return by.some(
     (range) =>
-      range.mint <= mint + Resolution.FiveMinutes && range.maxt >= maxt - Resolution.FiveMinutes,
+      range.mint < mint + Resolution.FiveMinutes && range.maxt > maxt - Resolution.FiveMinutes,
   );
 }
 
 /** The parts of a chunk that none of the ranges, which are in order, covers. */
-function cutAround(chunk: AggregateChunk, ranges: readonly Range[]): ChunkPart[] {
+function cutAround<Chunk extends AggregateChunk>(
+  chunk: Chunk,
+  ranges: readonly Range[],
+): Part<Chunk>[] {
   const touching = ranges.filter(({ mint, maxt }) => mint <= chunk.maxt && maxt >= chunk.mint);
   if (touching.length === 0) return [chunk];
-  const parts: ChunkPart[] = [];
+  const parts: Part<Chunk>[] = [];
   let from = chunk.mint;
   for (const { mint, maxt } of touching) {
     if (from < mint) parts.push({ ...chunk, mint: from, maxt: mint - 1, isCut: true });

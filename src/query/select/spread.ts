@@ -101,7 +101,10 @@ function pushBetween(
     const histogram = histogramBetween(first, last, share);
     if (histogram !== undefined) into.pushHistogram(time, histogram);
   } else if (first === last) {
-    into.pushFloat(time, totals.values[i - 1]! * (1 - share) + totals.values[i]! * share);
+    const start = totals.values[i - 1]!;
+    const end = totals.values[i]!;
+    // A rounding upwards would be followed by a fall, which is a reset to whoever reads a counter.
+    into.pushFloat(time, Math.min(start + (end - start) * share, end));
   }
 }
 

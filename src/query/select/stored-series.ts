@@ -12,7 +12,7 @@ import { replicasSize, writeReplicas } from './chunk-bytes.ts';
 import type { Replicas } from './chunk-bytes.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import { isDownsampled, splitOverlaps } from './lanes.ts';
-import { joinResolutions } from './seams.ts';
+import { joinReplicas } from './seams.ts';
 import type { ChunkPart } from './seams.ts';
 
 /** How the series of one select are read. Without an algorithm only equal timestamps are dropped. */
@@ -78,8 +78,15 @@ export class SeriesReader {
     this.#labels = labels;
     const range = { mint: Math.max(mint, this.#mint), maxt: Math.min(maxt, this.#maxt) };
     const asked = { mint: this.#mint, maxt: this.#maxt };
-    const lanes = replicas.map((chunks) => splitOverlaps(joinResolutions(chunks, asked)));
-    if (lanes.length === 1 && lanes[0]!.length === 1) {
+    const joined = joinReplicas(replicas, asked);
+    const windows = this.#isCounter ? [] : windowsOfAll(joined);
+    const lanes = joined
+      .map((chunks) =>
+        windows.length === 0 ? chunks : chunks.filter((one) => !windows.includes(one)),
+      )
+      .filter((chunks) => chunks.length > 0)
+      .map(splitOverlaps);
+    if (windows.length === 0 && lanes.length === 1 && lanes[0]!.length === 1) {
       this.#readLane(lanes[0]![0]!, range, into);
       return;
     }
@@ -92,9 +99,12 @@ export class SeriesReader {
     // Which replica penalty takes depends on where it began, and Thanos begins where the select does.
     const begin = this.#algorithm === 'penalty' ? { ...range, mint: this.#mint } : range;
     const sources = lanes.flatMap((ofReplica) => this.#readReplica(ofReplica, begin, next));
-    const merged = begin.mint < range.mint ? next() : into;
+    const merged = begin.mint < range.mint || windows.length > 0 ? next() : into;
     mergeReplicas(this.#algorithm ?? 'chain', sources, { isCounter: this.#isCounter }, merged);
-    if (merged !== into) {
+    if (windows.length > 0) {
+      const ofWindows = splitOverlaps(windows).map((lane) => this.#read(lane, range, next()));
+      mergeReplicas('chain', [...ofWindows, merged], { isCounter: false }, into);
+    } else if (merged !== into) {
       const first = merged.times.subarray(0, merged.length).findIndex((time) => time >= range.mint);
       if (first !== -1) into.pushRange(merged, first, merged.length);
     }
@@ -102,24 +112,31 @@ export class SeriesReader {
   }
 
   /**
-   * One source for each lane, except where our algorithm knows the lanes for copies of one
-   * replica's raw samples: those make one source.
+   * One source for each lane, except where our algorithm knows the lanes for copies of what one
+   * replica has, or for windows and the samples around them: those make one source. Totals count
+   * from where their lane begins, and are no copies.
    */
   #readReplica(
     lanes: readonly (readonly ChunkPart[])[],
     range: { readonly mint: number; readonly maxt: number },
     next: () => SampleBuffer,
   ): SampleBuffer[] {
-    const sources = lanes.map((lane) => {
-      const buffer = next();
-      this.#readLane(lane, range, buffer);
-      return buffer;
-    });
-    const areCopies = this.#algorithm === 'sticky' && !lanes.some(isDownsampled);
+    const sources = lanes.map((lane) => this.#read(lane, range, next()));
+    const areCopies =
+      this.#algorithm === 'sticky' && !(this.#isCounter && lanes.some(isDownsampled));
     if (!areCopies || sources.length < 2) return sources;
     const merged = next();
     mergeReplicas('chain', sources, { isCounter: false }, merged);
     return [merged];
+  }
+
+  #read(
+    lane: readonly ChunkPart[],
+    range: { readonly mint: number; readonly maxt: number },
+    into: SampleBuffer,
+  ): SampleBuffer {
+    this.#readLane(lane, range, into);
+    return into;
   }
 
   /** Thanos makes totals of raw counters too, which hides their resets from `resets()`. */
@@ -152,6 +169,14 @@ export class SeriesReader {
       this.#reservedBytes = bytes;
     }
   }
+}
+
+/**
+ * The downsampled chunks that were made of all replicas, of several. No replica is followed into
+ * them or out of them: a window ends where it ends, whenever the next sample comes.
+ */
+function windowsOfAll([merged, ...others]: readonly (readonly ChunkPart[])[]): ChunkPart[] {
+  return others.length === 0 ? [] : merged!.filter(({ raw }) => raw === undefined);
 }
 
 /** A series of a select's answer, decoded when it is read. */
