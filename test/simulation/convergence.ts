@@ -6,6 +6,7 @@ import { RANGES } from './compactor.ts';
 import type { LeaseWatch } from './compactor.ts';
 import type { Ledger } from './ledger.ts';
 import type { Machine } from './machine.ts';
+import { REPLICAS } from './truth.ts';
 
 /** What is not as it should be a while after the last fault. */
 export async function convergenceProblems({
@@ -25,8 +26,13 @@ export async function convergenceProblems({
     ({ ulid }) => !names.includes(`${ulid}/deletion-mark.json`),
   );
   // A block deleted by hand may come back when others have closed the gap: an overlap, for a person.
-  const isMeddledWith = [...ledger.sources.values()].some(({ isForgiven }) => isForgiven);
-  for (const group of isMeddledWith ? [] : groupBlocks(unmarked)) {
+  const meddledWith = new Set(ledger.forgiven().map(({ replica }) => replica));
+  const isMeddledWith = (group: string) => {
+    const replica = REPLICAS.find((name) => group.includes(`replica="${name}"`));
+    return replica === undefined ? meddledWith.size > 0 : meddledWith.has(replica);
+  };
+  for (const group of groupBlocks(unmarked)) {
+    if (isMeddledWith(group.name)) continue;
     const plan = planCompaction({ blocks: group.blocks, noCompact: new Set(), ranges: RANGES });
     if (plan.length === 0) continue;
     problems.push(`${group.name}: ${plan.map(({ ulid }) => ulid).join()} are not compacted`);
@@ -40,9 +46,14 @@ export async function convergenceProblems({
   for (const { ulid, isUploaded } of ledger.sources.values()) {
     if (!isUploaded) problems.push(`${ulid} was never uploaded`);
   }
-  for (const { name, life } of isMeddledWith ? [] : compactors) {
+  for (const { name, life } of compactors) {
     const text = (await life?.metrics.text()) ?? '';
-    if (/^thanos_compact_halted 1$/m.test(text)) problems.push(`${name} has halted groups`);
+    if (!/^thanos_compact_halted 1$/m.test(text)) continue;
+    const groups = life!.lines
+      .filter(({ message }) => message === 'group is in quarantine')
+      .map(({ fields }) => String(fields['group']));
+    if (groups.length > 0 && groups.every(isMeddledWith)) continue;
+    problems.push(`${name} has halted groups: ${groups.join(', ')}`);
   }
   return problems;
 }

@@ -2,13 +2,13 @@ import { MemoryDisk } from '#/lib/memory-disk.ts';
 import { messageOf } from '#/lib/errors.ts';
 import { isUlid } from '#/lib/ulid.ts';
 import type { MemoryBucket } from '#/objstore/memory.ts';
-import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { Block } from '#/tsdb/block.ts';
 import { META_FILENAME, parseBlockMeta, Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import { decodeChunk } from '#/tsdb/chunk.ts';
-import { streamSeries } from '#/tsdb/series-stream.ts';
-import { addSamples } from './truth.ts';
+import { contentProblem } from './block-content.ts';
+import type { WantedSeries } from './block-content.ts';
+import type { Excuse } from './excuses.ts';
+import { indexesIn } from './truth.ts';
 import type { Replica, Truth } from './truth.ts';
 
 /** A block as a Prometheus cut it: what everything in the bucket comes from. */
@@ -67,6 +67,23 @@ export class Ledger {
     for (const source of this.complete.get(ulid)?.compaction.sources ?? []) {
       this.sources.get(source)!.isForgiven = true;
     }
+  }
+
+  /** Where somebody's own hands took what nobody else may: raw data, if nothing more. */
+  forgiven(): Excuse[] {
+    return [...this.sources.values()].filter(({ isForgiven }) => isForgiven);
+  }
+
+  /** Where no resolution has data any more, neither in the bucket nor in the replica's Prometheus. */
+  gone(localFromMs: (replica: Replica) => number): Excuse[] {
+    const covered = new Set<string>();
+    for (const [id, { compaction }] of this.complete) {
+      if (!this.#verified.has(id) || this.#markedAt.has(id)) continue;
+      for (const source of compaction.sources) covered.add(source);
+    }
+    return [...this.sources.values()].filter(
+      ({ ulid, replica, maxt }) => !covered.has(ulid) && maxt <= localFromMs(replica),
+    );
   }
 
   /** Whether it was marked for deletion so long ago that somebody must have deleted it. */
@@ -170,14 +187,14 @@ export class Ledger {
   async #verify(meta: BlockMeta): Promise<void> {
     const { violated } = this.#options;
     const block = await this.#open(meta);
-    const problem =
-      meta.thanos?.downsample.resolution === 0 ? await this.#contentProblem(block) : undefined;
+    const resolution = meta.thanos?.downsample.resolution ?? Resolution.Raw;
+    const problem = await contentProblem(block, this.#contentOf(meta), resolution);
     if (problem !== undefined) {
       violated('a block has exactly the samples of its sources', `${meta.ulid}: ${problem}`);
       return;
     }
     this.#verified.add(meta.ulid);
-    if (meta.thanos?.downsample.resolution !== 0) return;
+    if (resolution !== Resolution.Raw) return;
     for (const id of meta.compaction.sources) this.sources.get(id)!.isUploaded = true;
   }
 
@@ -191,41 +208,21 @@ export class Ledger {
     return Block.open(disk, `/${ulid}`);
   }
 
-  async #contentProblem(block: Block): Promise<string | undefined> {
-    const wanted = this.#samplesOf(block.meta);
-    const buffer = new SampleBuffer();
-    let found = 0;
-    for await (const batch of streamSeries(block)) {
-      for (const { labels, chunks } of batch) {
-        const series = wanted.get(labels.key);
-        let last = Number.NEGATIVE_INFINITY;
-        for (const chunk of chunks) {
-          buffer.clear();
-          decodeChunk(chunk, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, buffer);
-          for (let i = 0; i < buffer.length; i++, found++) {
-            const time = buffer.times[i]!;
-            const isRight = time > last && series?.get(time) === buffer.values[i];
-            if (!isRight) return `${labels.toMetricString()} has ${buffer.values[i]} at ${time}`;
-            last = time;
-          }
-        }
-      }
-    }
-    let all = 0;
-    for (const samples of wanted.values()) all += samples.size;
-    if (found === all || (!this.#options.keepsAllSamples && found > 0)) return undefined;
-    return `${found} samples instead of ${all}`;
-  }
-
-  #samplesOf({ compaction }: BlockMeta): Map<string, Map<number, number>> {
-    const samples = new Map<string, Map<number, number>>();
+  /** What the block's sources have, by the keys of the series' labels. */
+  #contentOf({ compaction }: BlockMeta): Map<string, WantedSeries> {
+    const content = new Map<string, WantedSeries>();
     for (const id of compaction.sources) {
       const source = this.sources.get(id)!;
       for (const series of this.#options.truth.get(source.replica)!) {
-        const into = samples.getOrInsertComputed(series.labels.key, () => new Map());
-        addSamples(series, source, into);
+        const { from, to } = indexesIn(series, source);
+        if (from === to) continue;
+        const { samples } = content.getOrInsertComputed(series.labels.key, () => ({
+          samples: new Map(),
+          isWhole: series.isOwn || this.#options.keepsAllSamples,
+        }));
+        for (let i = from; i < to; i++) samples.set(series.times[i]!, series.values[i]!);
       }
     }
-    return samples;
+    return content;
   }
 }

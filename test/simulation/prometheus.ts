@@ -9,7 +9,7 @@ import type { SeriesBatch, SeriesRequest, Store, StoreSeries } from '#/storeapi/
 import { compareLabels } from '#/model/labels.ts';
 import { BlockBuilder } from '#/tsdb/block-builder.ts';
 import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
-import { BLOCK_MS, HOUR_MS } from './truth.ts';
+import { BLOCK_MS, HOUR_MS, indexesIn } from './truth.ts';
 import type { Replica, ScrapedSeries } from './truth.ts';
 
 export const PROMETHEUS_DIRECTORY = '/prometheus';
@@ -61,6 +61,11 @@ export class FakePrometheus {
     return Labels.fromObject({ cluster: 'x', replica: this.replica });
   }
 
+  /** Its sidecar has nothing from before this time. */
+  get deletedUntilMs(): number {
+    return this.#deletedUntilMs;
+  }
+
   async run(startMs: number): Promise<void> {
     await this.#disk.makeDirectory(`${PROMETHEUS_DIRECTORY}/wal`);
     for (let mint = startMs; ; mint += BLOCK_MS) {
@@ -73,13 +78,12 @@ export class FakePrometheus {
   async #cut(mint: number, maxt: number): Promise<void> {
     const builder = new BlockBuilder();
     let count = 0;
-    for (const { labels, times, values } of this.#series) {
-      const samples = builder.samples(labels);
-      for (const [i, time] of times.entries()) {
-        if (time < mint || time >= maxt) continue;
-        samples.pushFloat(time, values[i]!);
-        count++;
-      }
+    for (const series of this.#series) {
+      const { from, to } = indexesIn(series, { mint, maxt });
+      if (from === to) continue;
+      const samples = builder.samples(series.labels);
+      for (let i = from; i < to; i++) samples.pushFloat(series.times[i]!, series.values[i]!);
+      count += to - from;
     }
     if (count === 0) return;
     const ulid = newUlid(this.#clock.now(), this.#random);
@@ -120,13 +124,12 @@ export class FakePrometheus {
     const maxt = Math.min(request.maxt, this.#clock.now());
     const replicaLabels = new Set(request.withoutReplicaLabels);
     const found: StoreSeries[] = [];
-    for (const { labels, times, values } of this.#series) {
-      const all = labels.merge(this.externalLabels);
+    for (const series of this.#series) {
+      const all = series.labels.merge(this.externalLabels);
       if (!matchesAll(request.matchers, all)) continue;
       const samples = new SampleBuffer();
-      for (const [i, time] of times.entries()) {
-        if (time >= mint && time <= maxt) samples.pushFloat(time, values[i]!);
-      }
+      const { from, to } = indexesIn(series, { mint, maxt: maxt + 1 });
+      for (let i = from; i < to; i++) samples.pushFloat(series.times[i]!, series.values[i]!);
       if (samples.length === 0) continue;
       const chunks = encodeSamples(samples).map(({ encoding, data, ...range }) => ({
         mint: range.mint,

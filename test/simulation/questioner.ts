@@ -4,9 +4,8 @@ import type { ManualClock } from '#/lib/manual-clock.ts';
 import { randomInteger, randomItem } from '#/lib/random.ts';
 import type { Random } from '#/lib/random.ts';
 import { Labels } from '#/model/labels.ts';
-import { matchesAll, newMatcher } from '#/model/matcher.ts';
+import { newMatcher } from '#/model/matcher.ts';
 import { Engine, stableEngineFeatures } from '#/promql/engine.ts';
-import type { QueryValue } from '#/promql/value.ts';
 import { Completeness } from '#/query/partial-response.ts';
 import { Querier } from '#/query/querier.ts';
 import type { Queryable, QueryContext } from '#/storage/queryable.ts';
@@ -16,20 +15,17 @@ import type { ProxyEndpoint } from '#/storeapi/proxy-store.ts';
 import { PartialResponse } from '#/storeapi/store.ts';
 import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
+import { differenceOf } from './answers.ts';
 import type { EventLog } from './event-log.ts';
-import type { Source } from './ledger.ts';
-import { BLOCK_MS, HOUR_MS, MINUTE_MS } from './truth.ts';
-import type { Truth } from './truth.ts';
+import { isExcused } from './excuses.ts';
+import type { Excuse } from './excuses.ts';
+import { Oracle } from './oracle.ts';
+import { drawRate, drawRaw, drawWhole, RESOLUTIONS } from './panel.ts';
+import type { Question } from './panel.ts';
+import { HOUR_MS, MINUTE_MS } from './truth.ts';
+import type { Replica, Truth } from './truth.ts';
 
-const LONGEST_WINDOW_MS = 3 * HOUR_MS;
-const PANEL = [
-  'count_over_time(up[2h])',
-  'sum_over_time(temperature[90m])',
-  'changes(temperature[1h])',
-  'sum(max_over_time(temperature[1h]))',
-  'quantile_over_time(0.5, temperature[3h])',
-  'sum(last_over_time(up[30m])) by (job)',
-];
+const LONGEST_QUERY_MS = 20 * HOUR_MS;
 
 interface QuestionerOptions {
   readonly clock: ManualClock;
@@ -38,8 +34,9 @@ interface QuestionerOptions {
   readonly truth: Truth;
   readonly startMs: number;
   readonly endpoints: () => readonly ProxyEndpoint[];
-  readonly sources: () => Iterable<Source>;
-  /** The time from which on everything must be there, retention being what it is. */
+  /** Where raw data may be missing, and where everything may. */
+  readonly excuses: () => { readonly raw: readonly Excuse[]; readonly all: readonly Excuse[] };
+  /** The time from which on all raw data must be there, retention being what it is. */
   readonly keptFromMs: () => number;
   /** Whether every sample of both replicas must be in an answer, or only one of two now and then. */
   readonly keepsAllSamples: boolean;
@@ -50,6 +47,7 @@ interface QuestionerOptions {
 export class Questioner {
   readonly #options: QuestionerOptions;
   readonly #querier: Querier;
+  readonly #oracle: Oracle;
   readonly #engine = new Engine({
     lookbackMs: 5 * MINUTE_MS,
     maxSamples: 0,
@@ -61,6 +59,7 @@ export class Questioner {
 
   constructor(options: QuestionerOptions) {
     this.#options = options;
+    this.#oracle = new Oracle(options.truth);
     const { clock, endpoints } = options;
     const proxy = new ProxyStore({
       endpoints,
@@ -73,24 +72,38 @@ export class Questioner {
     this.#querier = new Querier(proxy, 4);
   }
 
-  /** One question for everything and one of the panel; whether both answers were complete. */
-  async ask(): Promise<boolean> {
-    const { clock, violated } = this.#options;
+  /** For everything, and some questions of the panel; whether all answers were complete. */
+  async ask(resolutions?: readonly number[]): Promise<boolean> {
+    const { clock, random, keepsAllSamples, violated } = this.#options;
     const nowMs = clock.now();
     try {
-      const everything = await this.#askEverything(nowMs);
-      const panel = await this.#askPanel(nowMs);
-      return everything && panel;
+      let isComplete = await this.#askEverything(nowMs);
+      const questions = [drawRaw(random, keepsAllSamples)];
+      for (const maxResolutionMs of resolutions ?? [randomItem(random, RESOLUTIONS)]) {
+        questions.push(drawWhole(random, maxResolutionMs), drawRate(random, maxResolutionMs));
+      }
+      for (const question of questions) {
+        if (!(await this.#askPanel(question, nowMs))) isComplete = false;
+      }
+      return isComplete;
     } catch (thrown) {
       violated('what is lost makes an answer incomplete, not an error', messageOf(thrown));
       return false;
     }
   }
 
+  /** At every resolution. */
+  askAll(): Promise<boolean> {
+    return this.ask(RESOLUTIONS);
+  }
+
   async #askEverything(nowMs: number): Promise<boolean> {
-    const { events, violated, keptFromMs } = this.#options;
+    const { events, violated, keptFromMs, excuses } = this.#options;
     const mint = keptFromMs();
-    const { queryable, completeness } = this.#queryable();
+    const { queryable, completeness } = this.#queryable({
+      algorithm: 'chain',
+      maxResolutionMs: 0,
+    });
     this.counts.asked++;
     const set = await queryable.select(
       {
@@ -108,9 +121,14 @@ export class Questioner {
       got.set(series.labels.without(new Set(['cluster'])).key, columns(buffer));
     }
     const isComplete = set.warnings.length === 0 && completeness.isComplete;
-    // Where raw blocks are lost, a coarser resolution may stand in, and says so.
-    const isCoarse = (set.infos ?? []).length > 0 && (!isComplete || this.#isAnyForgiven());
-    const problem = isCoarse ? undefined : this.#compare(got, { mint, maxt: nowMs }, isComplete);
+    const problem = this.#compare(got, {
+      mint,
+      maxt: nowMs,
+      isComplete,
+      // Where raw blocks are lost, a coarser resolution may stand in, and says so.
+      isCoarse: (set.infos ?? []).length > 0,
+      excuses: excuses().raw,
+    });
     events.add('questioner', `answer ${isComplete ? 'complete' : `without ${set.warnings[0]}`}`);
     if (!isComplete) this.counts.incomplete++;
     if (problem !== undefined) {
@@ -126,111 +144,100 @@ export class Questioner {
 
   #compare(
     got: ReadonlyMap<string, ReadonlyMap<number, number>>,
-    { mint, maxt }: { readonly mint: number; readonly maxt: number },
-    isComplete: boolean,
+    answer: {
+      readonly mint: number;
+      readonly maxt: number;
+      readonly isComplete: boolean;
+      readonly isCoarse: boolean;
+      readonly excuses: readonly Excuse[];
+    },
   ): string | undefined {
-    for (const [key, wanted] of this.#truthUntil(maxt)) {
+    const { mint, maxt, isComplete, isCoarse, excuses } = answer;
+    // What stands for an hour may stand at its end.
+    const mayBeCoarse = (time: number) =>
+      isCoarse &&
+      (!isComplete || isExcused(excuses, { mint: time - HOUR_MS, maxt: time + HOUR_MS }));
+    for (const [key, known] of this.#oracle.series) {
       const found = got.get(key) ?? new Map<number, number>();
       for (const [time, value] of found) {
-        if (wanted.get(time)?.value !== value) return `${key} has ${value} at ${time}`;
+        const i = known.indexes.get(time);
+        const isRight = i !== undefined && time <= maxt && known.values[i] === value;
+        if (!isRight && !mayBeCoarse(time)) return `${key} has ${value} at ${time}`;
       }
-      if (!isComplete || !this.#options.keepsAllSamples) continue;
-      for (const [time, { isForgiven }] of wanted) {
-        if (time >= mint && !found.has(time) && !isForgiven)
-          return `${key} has no sample at ${time}`;
+      if (!isComplete || !(known.isOwn || this.#options.keepsAllSamples)) continue;
+      for (const [i, time] of known.times.entries()) {
+        if (time < mint || time > maxt || found.has(time)) continue;
+        if (isExcused(excuses, { mint: time, maxt: time }, known.replicas[i])) continue;
+        return `${key} has no sample at ${time}`;
       }
     }
     return undefined;
   }
 
-  async #askPanel(nowMs: number): Promise<boolean> {
-    const { random, violated, events, keepsAllSamples, keptFromMs } = this.#options;
-    const startMs = keptFromMs() + LONGEST_WINDOW_MS;
-    const text = randomItem(random, PANEL);
-    const stepMs = randomItem(random, [10, 30, 60]) * MINUTE_MS;
-    const endMs = nowMs - randomInteger(random, 0, 120) * MINUTE_MS;
-    const query = { text, startMs: Math.max(startMs, endMs - 20 * HOUR_MS), endMs, stepMs };
-    if (endMs < startMs || this.#isAnyForgiven() || !keepsAllSamples) return true;
-    const { queryable, completeness } = this.#queryable();
+  /** Whether the answer was complete; only those are compared. */
+  async #askPanel(question: Question, nowMs: number): Promise<boolean> {
+    const { events, violated } = this.#options;
+    const query = this.#timed(question, nowMs);
+    if (query === undefined) return true;
+    const before = this.#excusesOf(question);
+    const { queryable, completeness } = this.#queryable(question);
     const got = await this.#engine.range(query, queryable, context());
     if (got.warnings.length > 0 || !completeness.isComplete) return false;
     this.counts.panel++;
-    const want = await this.#engine.range(query, this.#oracle(nowMs), context());
-    const [left, right] = [printed(got.value), printed(want.value)];
-    if (left !== right) {
-      const where = `${text} over [${query.startMs}, ${endMs}] step ${stepMs}`;
-      violated('a complete answer equals the oracle', `${where}: ${difference(left, right)}`);
+    const want = await this.#engine.range(query, this.#oracle.queryable(nowMs), context());
+    const { tolerance, rangeMs, text, metric, algorithm, maxResolutionMs } = question;
+    const excuses = [...before, ...this.#excusesOf(question)];
+    const problem = differenceOf(got.value, want.value, {
+      isExcused: (labels, maxt) => {
+        const window = { mint: maxt - rangeMs, maxt };
+        const replica = question.isOwn ? (labels.get('instance') as Replica) : undefined;
+        if (isExcused(excuses, window, replica)) return true;
+        return tolerance !== undefined && this.#oracle.hasGap(metric, window, replica);
+      },
+      isClose: (value, wanted) => isClose(value, wanted, tolerance),
+    });
+    if (problem !== undefined) {
+      const how = `${algorithm}, resolution ${maxResolutionMs}, [${query.startMs}, ${query.endMs}]`;
+      violated('a complete answer equals the oracle', `${text}, ${how}: ${problem}`);
     }
-    events.add('questioner', `answer to ${text}`);
+    events.add('questioner', `answer to ${text} at ${maxResolutionMs}`);
     return true;
   }
 
-  #isAnyForgiven(): boolean {
-    return [...this.#options.sources()].some(({ isForgiven }) => isForgiven);
+  /** Over a time of which everything is to be known; `undefined` if there is none. */
+  #timed({ text, stepMs, rangeMs, isRaw, tolerance }: Question, nowMs: number) {
+    const { random, keptFromMs, startMs: firstMs } = this.#options;
+    const endMs = nowMs - randomInteger(random, 0, 120) * MINUTE_MS;
+    const earliestMs = isRaw ? Math.max(keptFromMs(), endMs - LONGEST_QUERY_MS) : firstMs;
+    const startMs = earliestMs + rangeMs;
+    const query = { text, stepMs, startMs, endMs };
+    // Windows end with the last millisecond of an hour, as downsampled ones do.
+    if (!isRaw || tolerance !== undefined)
+      query.startMs = Math.ceil(startMs / HOUR_MS) * HOUR_MS - 1;
+    return endMs < query.startMs ? undefined : query;
   }
 
-  #queryable(): { queryable: Queryable; completeness: Completeness } {
+  #excusesOf({ isRaw }: Question): readonly Excuse[] {
+    const { raw, all } = this.#options.excuses();
+    return isRaw ? raw : all;
+  }
+
+  #queryable({ algorithm, maxResolutionMs }: Pick<Question, 'algorithm' | 'maxResolutionMs'>): {
+    queryable: Queryable;
+    completeness: Completeness;
+  } {
     const completeness = new Completeness();
     const queryable = this.#querier.queryable({
       dedup: true,
       replicaLabels: ['replica'],
-      algorithm: 'chain',
+      algorithm,
       partialResponse: PartialResponse.Warn,
-      maxResolutionMs: 0,
+      maxResolutionMs,
       storeMatchers: [],
       tenant: '',
       completeness,
     });
     return { queryable, completeness };
-  }
-
-  /** By the key of the labels without `cluster`: time to what both replicas have until then. */
-  #truthUntil(nowMs: number): Map<string, Map<number, { value: number; isForgiven: boolean }>> {
-    const { truth, startMs, sources } = this.#options;
-    const forgiven = new Set<string>();
-    for (const { replica, mint, isForgiven } of sources()) {
-      if (isForgiven) forgiven.add(`${replica} ${mint}`);
-    }
-    const all = new Map<string, Map<number, { value: number; isForgiven: boolean }>>();
-    for (const [replica, series] of truth) {
-      for (const { labels, times, values } of series) {
-        const into = all.getOrInsertComputed(labels.key, () => new Map());
-        for (const [i, time] of times.entries()) {
-          if (time > nowMs) break;
-          const mint = startMs + Math.floor((time - startMs) / BLOCK_MS) * BLOCK_MS;
-          into.set(time, { value: values[i]!, isForgiven: forgiven.has(`${replica} ${mint}`) });
-        }
-      }
-    }
-    return all;
-  }
-
-  /** What a single Prometheus with the samples of both replicas would have. */
-  #oracle(nowMs: number): Queryable {
-    const all = this.#truthUntil(nowMs);
-    const labelsOf = new Map<string, Labels>();
-    for (const series of this.#options.truth.values()) {
-      for (const { labels } of series) labelsOf.set(labels.key, labels);
-    }
-    const none = () => Promise.resolve({ names: [], warnings: [] });
-    return {
-      select: ({ matchers }) => {
-        const series = [...all].flatMap(([key, samples]) => {
-          const labels = labelsOf.get(key)!.with('cluster', 'x');
-          if (!matchesAll(matchers, labels)) return [];
-          const sorted = [...samples].sort(([a], [b]) => a - b);
-          const read = (mint: number, maxt: number, into: SampleBuffer) => {
-            for (const [time, { value }] of sorted) {
-              if (time >= mint && time <= maxt) into.pushFloat(time, value);
-            }
-          };
-          return [{ labels, read }];
-        });
-        return Promise.resolve({ series, warnings: [] });
-      },
-      labelNames: none,
-      labelValues: none,
-    };
   }
 }
 
@@ -248,20 +255,8 @@ function columns(buffer: SampleBuffer): Map<number, number> {
   return samples;
 }
 
-function printed(value: QueryValue): string {
-  if (value.kind !== 'matrix') return messageOf(value.kind);
-  return value.series
-    .map(({ labels, times, values }) => {
-      const points = Array.from(times, (time, i) => `${time}:${values[i]}`);
-      return `${labels.toMetricString()} ${points.join(' ')}`;
-    })
-    .sort()
-    .join('\n');
-}
-
-function difference(got: string, want: string): string {
-  let at = 0;
-  while (at < got.length && got[at] === want[at]) at++;
-  const around = (text: string) => text.slice(Math.max(0, at - 40), at + 60);
-  return `got "${around(got)}", want "${around(want)}"`;
+/** The last bits of a sum depend on the order of its terms. */
+function isClose(got: number, want: number, tolerance: Question['tolerance']): boolean {
+  const { relative, absolute } = tolerance ?? { relative: 1e-12, absolute: 0 };
+  return Math.abs(got - want) <= relative * Math.abs(want) + absolute;
 }

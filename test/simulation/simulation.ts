@@ -142,7 +142,11 @@ class Simulation {
       truth: this.#truth,
       startMs: START_MS,
       endpoints: () => this.#endpoints(),
-      sources: () => this.#ledger.sources.values(),
+      excuses: () => {
+        const raw = this.#ledger.forgiven();
+        const localFromMs = (of: Replica) => this.#prometheuses.get(of)!.deletedUntilMs;
+        return { raw, all: [...raw, ...this.#ledger.gone(localFromMs)] };
+      },
       keptFromMs: () => {
         const { rawRetentionMs } = style;
         if (rawRetentionMs === 0) return START_MS;
@@ -317,15 +321,10 @@ class Simulation {
 
   /** Then all sleep for two days, after which what is marked, and what uploads have left, is to go. */
   async #checkEnd(): Promise<void> {
+    await this.#askAtEnd();
     this.#clock.set(this.#clock.now() + PARTIAL_UPLOAD_AGE_MS);
     await this.#clock.advance(3 * HOUR_MS);
-    let isComplete: boolean | undefined;
-    void this.#questioner.ask().then((complete) => (isComplete = complete));
-    await this.#clock.advance(HOUR_MS);
-    if (isComplete !== true) {
-      const how = isComplete === undefined ? 'none arrived' : 'one says that it is incomplete';
-      this.#violated('when faults end, answers are complete', how);
-    }
+    await this.#askAtEnd();
     const problems = await convergenceProblems({
       bucket: this.#bucket,
       ledger: this.#ledger,
@@ -334,6 +333,15 @@ class Simulation {
     });
     for (const problem of problems)
       this.#violated('when faults end, everything converges', problem);
+  }
+
+  async #askAtEnd(): Promise<void> {
+    let isComplete: boolean | undefined;
+    void this.#questioner.askAll().then((complete) => (isComplete = complete));
+    await this.#clock.advance(HOUR_MS / 2);
+    if (isComplete === true) return;
+    const how = isComplete === undefined ? 'none arrived' : 'one says that it is incomplete';
+    this.#violated('when faults end, answers are complete', how);
   }
 
   #violated(invariant: string, detail: string): void {

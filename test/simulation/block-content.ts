@@ -1,0 +1,124 @@
+import { readAggregateChunk } from '#/downsample/aggregate-chunk.ts';
+import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { Resolution } from '#/tsdb/block-meta.ts';
+import type { Block } from '#/tsdb/block.ts';
+import { decodeChunk } from '#/tsdb/chunk.ts';
+import type { EncodedChunk, TimedChunk } from '#/tsdb/chunk.ts';
+import { streamSeries } from '#/tsdb/series-stream.ts';
+
+/** What a series of a block is made of. */
+export interface WantedSeries {
+  /** Time to value. */
+  readonly samples: Map<number, number>;
+  /** Whether all samples must be in it, or only those that a choice between replicas has left. */
+  readonly isWhole: boolean;
+}
+
+/** What is wrong with a block that should have those series, by the keys of their labels, and no others. */
+export async function contentProblem(
+  block: Block,
+  wanted: ReadonlyMap<string, WantedSeries>,
+  resolutionMs: number,
+): Promise<string | undefined> {
+  const missing = new Set(wanted.keys());
+  for await (const batch of streamSeries(block)) {
+    for (const { labels, chunks } of batch) {
+      const name = labels.toMetricString();
+      const series = wanted.get(labels.key);
+      if (series === undefined) return `there should be no series ${name}`;
+      missing.delete(labels.key);
+      const problem =
+        resolutionMs === Resolution.Raw
+          ? rawProblem(chunks, series)
+          : windowProblem(chunks, series, resolutionMs);
+      if (problem !== undefined) return `${name} ${problem}`;
+    }
+  }
+  for (const key of missing) if (wanted.get(key)!.isWhole) return `series ${key} is missing`;
+  return undefined;
+}
+
+const buffer = new SampleBuffer();
+
+function decoded(chunk: EncodedChunk): SampleBuffer {
+  buffer.clear();
+  decodeChunk(chunk, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, buffer);
+  return buffer;
+}
+
+function rawProblem(
+  chunks: readonly TimedChunk[],
+  { samples, isWhole }: WantedSeries,
+): string | undefined {
+  let found = 0;
+  let last = Number.NEGATIVE_INFINITY;
+  for (const chunk of chunks) {
+    const { times, values, length } = decoded(chunk);
+    for (let i = 0; i < length; i++, found++) {
+      const time = times[i]!;
+      if (time <= last || samples.get(time) !== values[i]) return `has ${values[i]} at ${time}`;
+      last = time;
+    }
+  }
+  if (found === samples.size || (!isWhole && found > 0)) return undefined;
+  return `has ${found} samples instead of ${samples.size}`;
+}
+
+interface Window {
+  count: number;
+  sum: number;
+  min: number;
+  max: number;
+}
+
+/** Counts, sums, minima and maxima of all windows must be those of the samples in them. */
+function windowProblem(
+  chunks: readonly TimedChunk[],
+  { samples, isWhole }: WantedSeries,
+  resolutionMs: number,
+): string | undefined {
+  if (!isWhole) return undefined;
+  const wanted = windowsOf(samples, resolutionMs);
+  const found = new Map<number, Partial<Window>>();
+  for (const { data } of chunks) {
+    const lanes = readAggregateChunk(data);
+    for (const lane of ['count', 'sum', 'min', 'max'] as const) {
+      const part = lanes[lane];
+      if (part === undefined) return `has no ${lane}`;
+      const { times, values, length } = decoded(part);
+      for (let i = 0; i < length; i++) {
+        const start = times[i]! - (times[i]! % resolutionMs);
+        const window = found.getOrInsertComputed(start, () => ({}));
+        if (window[lane] !== undefined) return `has two values of ${lane} in window ${start}`;
+        window[lane] = values[i]!;
+      }
+    }
+  }
+  for (const [start, { count, sum, min, max }] of wanted) {
+    const got = found.get(start);
+    if (got?.count === count && got.sum === sum && got.min === min && got.max === max) continue;
+    return `has ${JSON.stringify(got)} instead of ${JSON.stringify(wanted.get(start))} at ${start}`;
+  }
+  return found.size === wanted.size
+    ? undefined
+    : `has ${found.size - wanted.size} windows too many`;
+}
+
+function windowsOf(
+  samples: ReadonlyMap<number, number>,
+  resolutionMs: number,
+): Map<number, Window> {
+  const windows = new Map<number, Window>();
+  for (const [time, value] of samples) {
+    const start = time - (time % resolutionMs);
+    const window = windows.get(start);
+    if (window === undefined) windows.set(start, { count: 1, sum: value, min: value, max: value });
+    else {
+      window.count++;
+      window.sum += value;
+      window.min = Math.min(window.min, value);
+      window.max = Math.max(window.max, value);
+    }
+  }
+  return windows;
+}
