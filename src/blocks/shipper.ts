@@ -40,6 +40,8 @@ export interface ShipperOptions {
   readonly uploadConcurrency?: number;
   /** The most that all uploads together send; 0 for no limit, which is the default. */
   readonly uploadBytesPerSecond?: number;
+  /** Told of each block that was looked at, and uploaded if need be, one of `total` in this pass. */
+  readonly onBlock?: (id: string, total: number) => void;
 }
 
 export interface ShipperEffects {
@@ -139,13 +141,11 @@ export class Shipper {
     for (const block of blocks) {
       const { ulid } = block.meta;
       const state = known.has(ulid) ? 'shipped' : await this.#stateOf(block.meta, overlaps, signal);
-      if (state === 'ignored') continue;
-      if (state === 'new') {
-        const outcome = await this.#tryUpload(block, signal);
-        outcomes[outcome]++;
-        if (outcome !== 'uploaded') continue;
-        this.#metrics.uploads.inc();
-      }
+      const outcome = state === 'new' ? await this.#tryUpload(block, signal) : undefined;
+      if (outcome !== undefined) outcomes[outcome]++;
+      this.#options.onBlock?.(ulid, blocks.length);
+      if (state === 'ignored' || (state === 'new' && outcome !== 'uploaded')) continue;
+      if (outcome === 'uploaded') this.#metrics.uploads.inc();
       const isStaged = state === 'new' || staged.some(({ meta }) => meta.ulid === ulid);
       if (isStaged) await this.#removeStaging(this.#stagingOf(ulid));
       shipped.push(ulid);

@@ -75,8 +75,12 @@ export function command<Table extends FlagTable>(
   };
 }
 
-/** The real effects of a process. */
-export function openRuntime(logging: LoggingFlags, signal: AbortSignal): Runtime {
+/** The real effects of a process. Log lines go to `writeLog`, by default to standard error. */
+export function openRuntime(
+  logging: LoggingFlags,
+  signal: AbortSignal,
+  writeLog?: (line: string) => void,
+): Runtime {
   const metrics = new Metrics();
   metrics.collectProcessMetrics();
   return {
@@ -85,7 +89,11 @@ export function openRuntime(logging: LoggingFlags, signal: AbortSignal): Runtime
     random: systemRandom,
     disk: nodeDisk,
     net: nodeNet,
-    log: openLog({ level: logging['log.level'], format: logging['log.format'] }),
+    log: openLog({
+      level: logging['log.level'],
+      format: logging['log.format'],
+      ...(writeLog === undefined ? {} : { write: writeLog }),
+    }),
     metrics,
     probe: new Probe(),
     signal,

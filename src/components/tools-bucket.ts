@@ -11,7 +11,7 @@ export { replicateBlocks } from './tools/bucket-replicate.ts';
 export type { ReplicateConfig } from './tools/bucket-replicate.ts';
 export { uploadBlocks } from './tools/bucket-upload.ts';
 export type { UploadBlocksConfig } from './tools/bucket-upload.ts';
-export { barProgress, plainProgress } from './tools/progress.ts';
+export { plainProgress, TerminalBar } from './tools/progress.ts';
 export { issueKinds, verifyBlocks } from './tools/bucket-verify.ts';
 export type { VerifyConfig } from './tools/bucket-verify.ts';
 export { markBlocks, markKinds } from './tools/bucket-mark.ts';

@@ -2,6 +2,7 @@ import { Shipper } from '#/blocks/shipper.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import type { Labels } from '#/model/labels.ts';
 import type { BucketTool } from './bucket-tool.ts';
+import { progressOf } from './progress.ts';
 
 export interface UploadBlocksConfig {
   /** A directory with blocks. */
@@ -25,6 +26,7 @@ export async function uploadBlocks(config: UploadBlocksConfig, tool: BucketTool)
   if ((await tool.disk.stat(path))?.kind !== 'directory') {
     throw new BadInputError(`--path: no directory ${path}`);
   }
+  const progress = progressOf(tool.progress, 'uploading');
   const shipper = new Shipper(
     {
       directory: path,
@@ -35,10 +37,12 @@ export async function uploadBlocks(config: UploadBlocksConfig, tool: BucketTool)
       stateFileName: '',
       uploadCompacted,
       uploadConcurrency: concurrency,
+      onBlock: progress.step,
     },
     tool,
   );
   const uploaded = await shipper.sync(tool.signal);
+  progress.end();
   tool.log.info('synced blocks', { uploaded });
   return 0;
 }

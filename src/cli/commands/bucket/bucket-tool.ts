@@ -1,4 +1,4 @@
-import { barProgress, plainProgress } from '#/components/tools-bucket.ts';
+import { plainProgress, TerminalBar } from '#/components/tools-bucket.ts';
 import type { BucketTool } from '#/components/tools-bucket.ts';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
 import { isUlid } from '#/lib/ulid.ts';
@@ -65,17 +65,21 @@ export function bucketToolCommand<Table extends FlagTable>(
         throw new BadInputError(`unexpected argument "${positionals[0]}"; see --help`);
       }
       const values = all as unknown as FlagValues<CommonFlags> & FlagValues<Table>;
-      const runtime = openRuntime(values, signal);
+      const bar = process.stderr.isTTY
+        ? new TerminalBar((text) => void process.stderr.write(text))
+        : undefined;
+      const above = (write: () => void) => (bar === undefined ? write() : bar.above(write));
+      const runtime = openRuntime(values, signal, (line) =>
+        above(() => void process.stderr.write(line)),
+      );
       const openBucket = bucketOf(requiredBucket(values), values);
       try {
         await using bucket = await openBucket(runtime);
         return await run(values, {
           ...runtime,
           bucket: withReason(bucket, 'tools'),
-          write: (text) => void process.stdout.write(text),
-          progress: process.stderr.isTTY
-            ? barProgress((text) => void process.stderr.write(text))
-            : plainProgress(runtime.log),
+          write: (text) => above(() => void process.stdout.write(text)),
+          progress: bar?.start ?? plainProgress(runtime.log),
         });
       } catch (thrown) {
         if (thrown instanceof BadInputError) throw thrown;

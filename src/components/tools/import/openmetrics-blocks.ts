@@ -130,6 +130,7 @@ async function sortedRuns(
   }
   parser.end();
   await flush();
+  if (Math.floor(bytes / STEP_BYTES) < steps) progress.step(`${parser.lines} lines`);
   progress.end();
   log.info('text read', { lines: parser.lines, bytes, runs: runs.length });
   return runs;
