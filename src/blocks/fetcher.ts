@@ -51,9 +51,29 @@ export interface BlockView {
   /** Blocks without a readable `meta.json`: uploads or deletions under way, and why. */
   readonly partial: ReadonlyMap<string, Error>;
   /** What could not be loaded. While there is any, blocks may be missing from `metas`. */
-  readonly failures: readonly Error[];
+  readonly failures: readonly MetaFailure[];
   /** Absent where nothing is known of marks. */
   readonly marks?: KnownMarks;
+}
+
+/** Why a block's `meta.json` could not be loaded. */
+export class MetaFailure extends Error {
+  override readonly name = 'MetaFailure';
+  readonly id: string;
+
+  constructor(id: string, cause: unknown) {
+    super(messageOf(cause), { cause });
+    this.id = id;
+  }
+
+  /** Whether trying again gives the same, as for a later version. */
+  get isLasting(): boolean {
+    return this.cause instanceof UnknownVersionError;
+  }
+}
+
+class UnknownVersionError extends Error {
+  override readonly name = 'UnknownVersionError';
 }
 
 /** @throws UnavailableError if blocks may be missing from the view. */
@@ -131,7 +151,7 @@ export class BlockFetcher {
     ).inc();
     const found = new Map<string, Cached>();
     const partial = new Map<string, Error>();
-    const failures: Error[] = [];
+    const failures: MetaFailure[] = [];
     const taken = new Set<string>();
     const take = async ({ id, modifiedMs }: Listed, inner: AbortSignal) => {
       taken.add(id);
@@ -142,7 +162,7 @@ export class BlockFetcher {
         inner.throwIfAborted();
         if (thrown instanceof NotFoundError || thrown instanceof CorruptionError) {
           partial.set(id, thrown);
-        } else failures.push(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
+        } else failures.push(new MetaFailure(id, thrown));
       }
     };
     const { listing } = this.#options;
@@ -170,13 +190,13 @@ export class BlockFetcher {
         else await take({ id, modifiedMs: this.#cached.get(id)?.modifiedMs }, inner);
       } catch (thrown) {
         inner.throwIfAborted();
-        failures.push(thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
+        failures.push(new MetaFailure(id, thrown));
       }
     });
 
     const metas = new Map(Array.from(found, ([id, { meta }]) => [id, meta]));
     // What is cached stays as it is until the whole bucket could be seen.
-    if (failures.length === 0) {
+    if (failures.every(({ isLasting }) => isLasting)) {
       this.#cached = found;
       await this.#dropCached((id) => !found.has(id));
     }
@@ -394,7 +414,7 @@ function parseRemoteMeta(text: string, where: string): BlockMeta {
   } catch (thrown) {
     const version = versionOf(text);
     if (version === undefined || version === 1) throw thrown;
-    throw new UnavailableError(
+    throw new UnknownVersionError(
       `${where}: version is ${version}; this program reads version 1 only`,
       { cause: thrown },
     );

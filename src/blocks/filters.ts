@@ -105,6 +105,20 @@ export function streamShard(
   };
 }
 
+/** Keeps all blocks that come by for others to ask for, and lets them all through. */
+export class GatherBlocks implements BlockFilter {
+  #metas: ReadonlyMap<string, BlockMeta> = new Map();
+
+  /** By ULID, as the last synchronization found them. */
+  get metas(): ReadonlyMap<string, BlockMeta> {
+    return this.#metas;
+  }
+
+  apply(metas: Map<string, BlockMeta>): void {
+    this.#metas = new Map(metas);
+  }
+}
+
 const SOURCES_WITHOUT_DELAY = new Set(['compactor', 'compactor.repair', 'bucket.repair']);
 
 /**

@@ -7,6 +7,7 @@ import { LEASES_DIRECTORY } from './bucket-leases.ts';
 import type { BucketSnapshot, BucketView } from './bucket-view.ts';
 import type { JobContext } from './job-context.ts';
 import type { PassResult } from './pass-result.ts';
+import { waitsForSuccessor } from './unreadable.ts';
 
 /** Blocks that are deleted at once. */
 const CONCURRENCY = 32;
@@ -57,7 +58,7 @@ export class Cleaner {
       const bucketNowMs = await this.#bucketNowMs(signal);
       await concurrently(CONCURRENCY, ids, signal, async (id, inner) => {
         try {
-          await this.#clean(id, snapshot.partial.get(id), bucketNowMs, inner);
+          await this.#clean(id, snapshot, bucketNowMs, inner);
         } catch (thrown) {
           signal.throwIfAborted();
           metrics.blockCleanupFailures.inc();
@@ -83,7 +84,7 @@ export class Cleaner {
 
   async #clean(
     id: string,
-    partial: Error | undefined,
+    snapshot: BucketSnapshot,
     bucketNowMs: number,
     signal: AbortSignal,
   ): Promise<void> {
@@ -92,13 +93,23 @@ export class Cleaner {
     const mark = await this.#readMark(id, signal);
     if (mark !== undefined) {
       if (!this.#isOver(mark.timeMs)) return;
+      if (waitsForSuccessor(id, mark, snapshot)) {
+        log.warn(
+          'a block is kept past its deletion: its successor may be one that cannot be read',
+          {
+            block: id,
+            unreadable: [...snapshot.unreadable.keys()],
+          },
+        );
+        return;
+      }
       const attributes = await bucket.attributes(markName(id, 'deletion'), { signal });
       if (attributes === undefined) return;
       if (bucketNowMs - attributes.modifiedMs < this.#options.deleteDelayMs) return;
       await deleteBlock(bucket, id, signal);
       metrics.blocksCleaned.inc();
       log.info('deleted block marked for deletion', { block: id, details: mark.details });
-    } else if (partial instanceof NotFoundError) {
+    } else if (snapshot.partial.get(id) instanceof NotFoundError) {
       await this.#cleanPartial(id, bucketNowMs, signal);
     }
   }

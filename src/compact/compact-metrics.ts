@@ -28,6 +28,7 @@ export class CompactMetrics {
   readonly partialDeletionAttempts;
   readonly cleanupLoops;
   readonly quarantinedGroups;
+  readonly unreadableBlocks;
   readonly backlogAgeSeconds;
   readonly timeLeftSeconds;
   readonly bytesPerSecond;
@@ -146,6 +147,10 @@ export class CompactMetrics {
       'quarantined_groups',
       'Groups of blocks, and blocks to be downsampled, that are left alone because of a fault; the log and the page name them.',
       'reason',
+    );
+    this.unreadableBlocks = own(
+      'unreadable_blocks',
+      'Blocks that are left out because their meta.json cannot be read, and that nobody has given up.',
     );
     this.backlogAgeSeconds = byLabel(
       'backlog_age_seconds',

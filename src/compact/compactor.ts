@@ -23,6 +23,7 @@ import type { PlannedMark } from './planner.ts';
 import type { PassResult } from './pass-result.ts';
 import { groupBacklog, jobBacklog } from './progress.ts';
 import type { Throughput } from './throughput.ts';
+import { checkHoles } from './unreadable.ts';
 
 export interface CompactorOptions {
   readonly board: GroupBoard;
@@ -102,7 +103,8 @@ export class Compactor {
 
   async #step(group: Group, snapshot: BucketSnapshot, signal: AbortSignal): Promise<Step> {
     const fingerprint = fingerprintOf(group, snapshot);
-    if (this.#board.isQuarantined(group, fingerprint)) return quarantined(group);
+    const retries = this.#context.options.retryFaults === true;
+    if (!retries && this.#board.isQuarantined(group, fingerprint)) return quarantined(group);
     const { metrics, log } = this.#context;
     const resolution = resolutionLabel(group.resolutionMs);
     if (!hasWork(group)) return { kind: 'idle' };
@@ -150,6 +152,7 @@ export class Compactor {
       await disk.remove(join(options.dataDirectory, 'compact', group.key));
       return 'idle';
     }
+    checkHoles(plan, snapshot.unreadable);
     await using lease = await leases.acquire(compactionLease(group), signal);
     if (lease === undefined) return 'elsewhere';
     await this.#mark(marks, lease, signal);
@@ -226,12 +229,14 @@ function quarantined({ name }: Group): Step {
   return { kind: 'failed', message: `${name} is in quarantine` };
 }
 
-/** Changes with the group's blocks and their marks. */
-function fingerprintOf({ blocks }: Group, { noCompact, deletionMarks }: BucketSnapshot): string {
-  return blocks
-    .map(({ ulid }) => {
-      const marks = `${noCompact.has(ulid) ? 'n' : ''}${deletionMarks.has(ulid) ? 'd' : ''}`;
-      return `${ulid}${marks}`;
-    })
-    .join();
+/** Changes with the group's blocks and their marks, and with what cannot be read. */
+function fingerprintOf(
+  { blocks }: Group,
+  { noCompact, deletionMarks, unreadable }: BucketSnapshot,
+): string {
+  const own = blocks.map(({ ulid }) => {
+    const marks = `${noCompact.has(ulid) ? 'n' : ''}${deletionMarks.has(ulid) ? 'd' : ''}`;
+    return `${ulid}${marks}`;
+  });
+  return [...own, ...[...unreadable.keys()].sort()].join();
 }

@@ -75,10 +75,10 @@ export class DownsampleQueue {
   }
 
   async #run(job: DownsampleJob, signal: AbortSignal): Promise<Done> {
-    const { metrics, log, clock, leases } = this.#context;
+    const { metrics, log, clock, leases, options } = this.#context;
     const group = groupOf(job);
     const { ulid } = job.block;
-    if (this.#board.isQuarantined(group, ulid))
+    if (options.retryFaults !== true && this.#board.isQuarantined(group, ulid))
       return { failure: `downsampling block ${ulid} is in quarantine` };
     await using lease = await leases.acquire(`downsample/${downsampleKey(job)}`, signal);
     if (lease === undefined) return 'elsewhere';

@@ -104,7 +104,8 @@ export class GroupBoard {
   quarantine(group: Group, fingerprint: string, fault: GroupFault): void {
     const { kind, message, blocks, command } = fault;
     const entry = this.#entryOf(group);
-    entry.quarantine = { kind, message, blocks, command, sinceMs: this.#clock.now() };
+    const sinceMs = entry.quarantine?.sinceMs ?? this.#clock.now();
+    entry.quarantine = { kind, message, blocks, command, sinceMs };
     entry.fingerprint = fingerprint;
     entry.failure = undefined;
   }
@@ -120,7 +121,9 @@ export class GroupBoard {
   }
 
   succeeded(group: Group): void {
-    this.#entryOf(group).failure = undefined;
+    const entry = this.#entryOf(group);
+    entry.failure = undefined;
+    entry.quarantine = undefined;
   }
 
   /** Whether a job that runs has to do with the block. */

@@ -11,6 +11,8 @@ export const faultKinds = [
   'unhealthy-block',
   /** A block's bytes are damaged, or not all there. */
   'damaged-block',
+  /** Blocks would be merged around a hole whose data may be in a block that cannot be read. */
+  'unreadable-block',
   /** What was made of good blocks is not right; nothing of it was uploaded. */
   'wrong-result',
 ] as const;

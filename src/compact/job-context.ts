@@ -22,6 +22,8 @@ export interface JobOptions {
   readonly algorithm: DedupAlgorithm;
   /** Mark blocks with chunks out of order as not to be compacted, and go on without them. */
   readonly skipOutOfOrderChunks: boolean;
+  /** Try groups in quarantine again in every pass, not only when their blocks change. */
+  readonly retryFaults?: boolean;
   readonly maxIndexBytes: number;
   /** Default: Thanos's levels. */
   readonly ranges?: readonly number[];

@@ -48,6 +48,7 @@ function viewOf(metas: readonly BlockMeta[]): RetentionInput['blocks'] {
     noCompact: new Set(),
     noDownsample: new Set(),
     deletionMarks: new Map<string, Mark>(),
+    unreadable: new Map(),
   };
 }
 

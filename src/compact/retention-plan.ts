@@ -11,11 +11,15 @@ import { COMPACTION_RANGES } from './planner.ts';
 import { finalBlocks } from './progress.ts';
 import { seriesClasses } from './retention-rules.ts';
 import type { RetentionRule, Retentions, SeriesClass } from './retention-rules.ts';
+import { mayBeMissed } from './unreadable.ts';
 
 export type { Retentions } from './retention-rules.ts';
 
 export interface RetentionInput {
-  readonly blocks: Pick<BucketSnapshot, 'metas' | 'noCompact' | 'noDownsample' | 'deletionMarks'>;
+  readonly blocks: Pick<
+    BucketSnapshot,
+    'metas' | 'noCompact' | 'noDownsample' | 'deletionMarks' | 'unreadable'
+  >;
   /** For series that no rule selects. */
   readonly retentions: Retentions;
   /** The first that selects a series counts. */
@@ -64,6 +68,8 @@ const SETTLING_MS = 48 * 3_600_000;
  * which some are is due to be rewritten without them: once compactions have settled, for a merged block
  * would have to be rewritten anew, but at the latest two days after that.
  *
+ * With what a block that cannot be read may have, it might be made of it as well: then it stays, too.
+ *
  * So no order of queues, and no queue that is behind, lets a resolution lose what another was to
  * give it; and what nothing will be made of goes when its own time is over.
  */
@@ -88,9 +94,8 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     for (const block of alive) {
       const past = classes.filter((one) => isPast(block, group.resolutionMs, one, input));
       if (past.length === 0) continue;
-      const ready = past.filter(
-        (one) => !isMissing(block, covered, one, input) || !isToBeMade(block),
-      );
+      const mayBeMade = isToBeMade(block) || mayBeMissed(block, input.blocks.unreadable);
+      const ready = past.filter((one) => !isMissing(block, covered, one, input) || !mayBeMade);
       if (ready.length === classes.length) {
         expired.push(block);
         continue;

@@ -165,6 +165,7 @@ class ModelBucket {
         noCompact: new Set(),
         noDownsample: new Set(),
         deletionMarks: new Map(),
+        unreadable: new Map(),
       },
       retentions: this.rest,
       rules: this.rules,

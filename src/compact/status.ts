@@ -9,6 +9,7 @@ import type { QueueStatus, WatchedQueue } from './queue.ts';
 import type { RetentionBacklog } from './retention.ts';
 import { timeLeftMs } from './throughput.ts';
 import type { Throughput } from './throughput.ts';
+import { giveUpCommand } from './unreadable.ts';
 
 /** How the jobs of one kind stand. */
 export interface WorkStatus {
@@ -24,12 +25,23 @@ export interface WorkStatus {
   readonly timeLeftMs: number | undefined;
 }
 
+export interface UnreadableBlock {
+  readonly block: string;
+  readonly message: string;
+  /** A command line that gives the block up, for somebody to think about. */
+  readonly command: string;
+}
+
 /** A compactor at one moment: what its page, its API, its metrics and its health are made of. */
 export interface CompactorStatus {
   readonly nowMs: number;
   readonly startedMs: number;
+  /** Whether groups in quarantine are left alone; else they are tried again in every pass. */
+  readonly haltsOnFaults: boolean;
   readonly queues: readonly QueueStatus[];
   readonly work: readonly WorkStatus[];
+  /** Blocks that are left out because their `meta.json` cannot be read. */
+  readonly unreadable: readonly UnreadableBlock[];
   /** `undefined` where no retention is set. */
   readonly retention: RetentionBacklog | undefined;
   readonly disk: {
@@ -45,6 +57,7 @@ export interface StatusParts {
   readonly clock: Pick<Clock, 'now'>;
   readonly disk: Disk;
   readonly dataDirectory: string;
+  readonly haltsOnFaults: boolean;
   readonly queues: readonly WatchedQueue[];
   readonly work: readonly {
     readonly queue: string;
@@ -52,6 +65,7 @@ export interface StatusParts {
     readonly throughput: Throughput;
     readonly concurrency: number;
   }[];
+  readonly unreadable: () => ReadonlyMap<string, Error>;
   readonly retention?: () => RetentionBacklog;
 }
 
@@ -66,14 +80,20 @@ export class StatusSource {
   }
 
   async status(): Promise<CompactorStatus> {
-    const { clock, dataDirectory, queues, retention } = this.#parts;
+    const { clock, dataDirectory, haltsOnFaults, queues, unreadable, retention } = this.#parts;
     const freeBytes = await this.#freeBytes();
     const work = this.#parts.work.map(workStatus);
     return {
       nowMs: clock.now(),
       startedMs: this.#startedMs,
+      haltsOnFaults,
       queues: queues.map((queue) => queue.status()),
       work,
+      unreadable: Array.from(unreadable(), ([block, { message }]) => ({
+        block,
+        message,
+        command: giveUpCommand(block),
+      })),
       retention: retention?.(),
       disk: {
         directory: dataDirectory,
@@ -129,6 +149,7 @@ export function showStatus(status: CompactorStatus, metrics: CompactMetrics): vo
   metrics.todoDownsamples.set(todo('downsampling')?.jobs ?? 0);
   metrics.todoDeletions.set((retention?.expired ?? 0) + (retention?.held ?? 0));
   metrics.heldBlocks.set(retention?.held ?? 0);
+  metrics.unreadableBlocks.set(status.unreadable.length);
   metrics.neededDiskBytes.set(disk.neededBytes);
   if (disk.freeBytes !== undefined) metrics.freeDiskBytes.set(disk.freeBytes);
   for (const { name, lastSuccessMs, trouble } of queues) {
@@ -138,7 +159,7 @@ export function showStatus(status: CompactorStatus, metrics: CompactMetrics): vo
   showQuarantine(status, metrics);
 }
 
-function showQuarantine({ work }: CompactorStatus, metrics: CompactMetrics): void {
+function showQuarantine({ work, haltsOnFaults }: CompactorStatus, metrics: CompactMetrics): void {
   const all = work
     .flatMap(({ groups }) => groups)
     .map(({ quarantine }) => quarantine)
@@ -147,5 +168,5 @@ function showQuarantine({ work }: CompactorStatus, metrics: CompactMetrics): voi
     const count = all.filter(({ kind }) => kind === reason).length;
     metrics.quarantinedGroups.set({ reason }, count);
   }
-  metrics.halted.set(all.length > 0 ? 1 : 0);
+  metrics.halted.set(haltsOnFaults && all.length > 0 ? 1 : 0);
 }

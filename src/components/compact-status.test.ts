@@ -72,6 +72,28 @@ describe('the status of a compactor', () => {
     assert.equal(Number(age![1]), 996 * HOUR_S);
   });
 
+  test('without halting, a group with a fault is tried again until it succeeds', async () => {
+    const world = new CompactWorld();
+    const blocks = [];
+    for (let from = 0; from < 10; from += 2) {
+      blocks.push(await world.addBlock({ from, to: from + 2 }));
+    }
+    const name = `${blocks[1]!.ulid}/chunks/000001`;
+    const good = await world.bucket.read(name);
+    const bad = good.slice();
+    bad[20]! ^= 0xff;
+    await world.bucket.upload(name, bad);
+    await using _ = world.start({ haltOnError: false });
+    const first = await statusWhen(world, hasPassed);
+    assert.equal(compactionOf(first).groups[0]!.quarantine?.kind, 'damaged-block');
+    assert.match(await world.metrics.text(), /thanos_compact_halted 0\n/);
+    await world.disk.remove('/data/compact');
+    await world.bucket.upload(name, good);
+    await world.clock.advance(5 * 60_000);
+    const then = await statusWhen(world, (one) => compactionOf(one).groups[0]!.blocks === 2);
+    assert.equal(compactionOf(then).groups[0]!.quarantine, undefined);
+  });
+
   test('a queue that fails for long makes the compactor not ready, until it gets through', async () => {
     const world = new CompactWorld();
     await world.addBlock({ from: 0, to: 2 });

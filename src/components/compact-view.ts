@@ -2,6 +2,7 @@ import { BlockFetcher } from '#/blocks/fetcher.ts';
 import {
   consistencyDelay,
   DeduplicateFilter,
+  GatherBlocks,
   labelShard,
   MarkFilter,
   removeReplicaLabels,
@@ -12,6 +13,7 @@ import { BucketView } from '#/compact/bucket-view.ts';
 import type { Relabeling } from '#/model/relabel.ts';
 import type { TimeOrDuration } from '#/model/time-or-duration.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
+import { withReason } from '#/objstore/with-reason.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface CompactViewConfig {
@@ -69,7 +71,9 @@ export function openCompactView(
   const duplicates = new DeduplicateFilter();
   const noCompact = MarkFilter.noCompact(marks);
   const noDownsample = MarkFilter.noDownsample(marks);
+  const all = new GatherBlocks();
   const viewer = fetcher.view([
+    all,
     timePartition(
       () => filters.minTime(clock.now()),
       () => filters.maxTime(clock.now()),
@@ -83,5 +87,9 @@ export function openCompactView(
     noCompact,
     noDownsample,
   ]);
-  return new BucketView(viewer, { deletion, duplicates, noCompact, noDownsample }, clock);
+  return new BucketView(
+    viewer,
+    { all, deletion, duplicates, noCompact, noDownsample },
+    { bucket: withReason(bucket, 'sync'), clock, log },
+  );
 }

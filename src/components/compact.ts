@@ -57,6 +57,8 @@ export interface CompactConfig extends CompactViewConfig {
   readonly algorithm: DedupAlgorithm;
   readonly skipOutOfOrderChunks: boolean;
   readonly maxIndexBytes: number;
+  /** Leave groups with a fault alone until their blocks change; default true. Else they are tried again. */
+  readonly haltOnError?: boolean;
   /** Groups that are compacted, and blocks that are downsampled, at once. */
   readonly concurrency: number;
   readonly downsampleConcurrency: number;
@@ -106,6 +108,7 @@ export async function runCompact(
       algorithm: config.algorithm,
       skipOutOfOrderChunks: config.skipOutOfOrderChunks,
       maxIndexBytes: config.maxIndexBytes,
+      retryFaults: config.haltOnError === false,
       ...(config.ranges === undefined ? {} : { ranges: config.ranges }),
     },
     bucket,
@@ -264,8 +267,10 @@ function queuesOf(
     clock,
     disk,
     dataDirectory,
+    haltsOnFaults: config.haltOnError !== false,
     queues: watched,
     work,
+    unreadable: () => view.unreadable,
     ...(retention === undefined ? {} : { retention: () => retention.backlog }),
   });
   return { queues: watched, source };

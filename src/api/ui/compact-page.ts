@@ -1,7 +1,7 @@
 import type { BlocksSeen } from '#/blocks/seen-blocks.ts';
 import type { GroupStatus, JobProgress } from '#/compact/group-board.ts';
 import type { QueueStatus } from '#/compact/queue.ts';
-import type { CompactorStatus, WorkStatus } from '#/compact/status.ts';
+import type { CompactorStatus, UnreadableBlock, WorkStatus } from '#/compact/status.ts';
 import type { Params } from '#/http/params.ts';
 import { blocksSection } from './blocks-section.ts';
 import {
@@ -111,7 +111,8 @@ function attention(status: CompactorStatus): Html | undefined {
   const groups = groupsOf(status);
   const stopped = groups.filter(({ group }) => group.quarantine !== undefined);
   const failing = groups.filter(({ group }) => group.failure !== undefined);
-  if (troubles.length + stopped.length + failing.length === 0) return undefined;
+  const { unreadable } = status;
+  if (troubles.length + stopped.length + failing.length + unreadable.length === 0) return undefined;
   return markup`<h2>To be looked at</h2>
     ${troubles.map(
       ({ kind, message, sinceMs }) =>
@@ -121,6 +122,7 @@ function attention(status: CompactorStatus): Html | undefined {
           <p class="quiet">for ${elapsed(sinceMs, nowMs)}</p>
         </div> `,
     )}${stopped.slice(0, MAX_CARDS).map((one) => quarantineCard(one, nowMs))}${more(stopped.length - MAX_CARDS, 'group in quarantine', 'groups in quarantine')}
+    ${unreadable.slice(0, MAX_CARDS).map(unreadableCard)}${more(unreadable.length - MAX_CARDS, 'block that cannot be read', 'blocks that cannot be read')}
     ${failing.slice(0, MAX_CARDS).map((one) => failureCard(one, nowMs))}${more(failing.length - MAX_CARDS, 'group that fails', 'groups that fail')}`;
 }
 
@@ -137,6 +139,19 @@ function quarantineCard({ queue, group }: PlacedGroup, nowMs: number): Html | un
       ${blocks.map((id) => markup`<code>${id}</code> `)}
     </p>
     <p>If it should go on without them:</p>
+    <pre>${command}</pre>
+  </div> `;
+}
+
+function unreadableCard({ block, message, command }: UnreadableBlock): Html {
+  return markup`<div class="card warn">
+    <h3><code>${block}</code><span class="badge">cannot be read</span></h3>
+    <p>${message}</p>
+    <p class="quiet">
+      Everything goes on without it, but for what it may belong to: merges around a hole in time, and
+      deletions of blocks that it may have replaced.
+    </p>
+    <p>To give it up:</p>
     <pre>${command}</pre>
   </div> `;
 }

@@ -153,6 +153,16 @@ export const compactFlags = {
     help: 'How long such a look may take.',
     default: '5m',
   }),
+  'debug.halt-on-error': flag.toggle({
+    help: 'Leave a group with a fault alone until its blocks change; off: try it again in every pass.',
+    default: true,
+    hidden: true,
+  }),
+  'debug.accept-malformed-index': flag.toggle({
+    help: 'Only off: series whose labels are out of order cannot be merged right.',
+    default: false,
+    hidden: true,
+  }),
   'debug.max-compaction-level': flag.integer({
     help: `The level of the largest blocks, up to ${MAX_LEVEL}.`,
     default: String(MAX_LEVEL),
@@ -161,11 +171,7 @@ export const compactFlags = {
 };
 
 /** Flags of Thanos's compactor that come later. */
-export const plannedCompactFlags = [
-  ...plannedServerFlags,
-  'debug.halt-on-error',
-  'debug.accept-malformed-index',
-];
+export const plannedCompactFlags = [...plannedServerFlags];
 
 export const compactCommand = componentCommand(
   {
@@ -188,6 +194,11 @@ export function compactConfig(
   if (source === undefined) {
     throw new BadInputError(
       '--objstore.config or --objstore.config-file is required: which bucket to compact?',
+    );
+  }
+  if (values['debug.accept-malformed-index']) {
+    throw new BadInputError(
+      '--debug.accept-malformed-index: series whose labels are out of order would be merged wrong; without the flag such blocks are named and left alone',
     );
   }
   const selector = selectorOf(values);
@@ -226,6 +237,7 @@ export function compactConfig(
     algorithm: algorithm === '' ? 'chain' : algorithm,
     skipOutOfOrderChunks: values['compact.skip-block-with-out-of-order-chunks'],
     maxIndexBytes: values['compact.block-max-index-size'],
+    haltOnError: values['debug.halt-on-error'],
     concurrency: atLeastOne(values, 'compact.concurrency'),
     downsampleConcurrency: atLeastOne(values, 'downsample.concurrency'),
     blockFetchConcurrency: atLeastOne(values, 'compact.blocks-fetch-concurrency'),
