@@ -36,6 +36,8 @@ import type { BlockMeta } from '#/tsdb/block-meta.ts';
  */
 const STRATEGIES = ['concurrent', 'recursive', 'bucket-index'] as const;
 const HEADER = 'strategy      ready s  requests   MB read  peak MB  idle s  requests an hour';
+/** How bin/hindsight starts Node. */
+const RUNTIME = ['--max-semi-space-size=8', '--expose-gc'];
 const PAGE = 1000;
 /** A look at every `--sync-block-duration` of 15 minutes. */
 const SYNCS_AN_HOUR = 4;
@@ -265,7 +267,7 @@ if (values.strategy === undefined) {
   print(`${count} blocks, ${requestMs} ms a request`);
   for (const strategy of ['write', ...STRATEGIES]) {
     const args = ['--strategy', strategy, '--blocks', values.blocks, '--directory', directory];
-    const all = [import.meta.filename, ...args, '--request-ms', values['request-ms']];
+    const all = [...RUNTIME, import.meta.filename, ...args, '--request-ms', values['request-ms']];
     process.stdout.write(execFileSync(process.execPath, all, { encoding: 'utf8' }));
     if (strategy === 'write') print(HEADER);
   }

@@ -5,7 +5,7 @@ import { acceptCompaction } from './compact.ts';
 import { acceptInterop } from './interop.ts';
 
 /**
- * `npm run acceptance -- compact [--days 30] [--series 1000] [--interval-seconds 30] [--in-step]
+ * `npm run acceptance -- compact [--days 30] [--series 1000] [--interval-seconds 60] [--out-of-step]
  * [--directory DIR]` makes the blocks of two replicas and runs them through the compactor (compact.ts);
  * `-- interop` lets Thanos's programs take turns with ours (interop.ts). `HINDSIGHT_PROMTOOL` and
  * `HINDSIGHT_THANOS` say where the programs of others are. Ends with exit code 1 if something was not
@@ -22,8 +22,8 @@ const { values, positionals } = parseArgs({
   options: {
     days: { type: 'string', default: '30' },
     series: { type: 'string', default: '1000' },
-    'interval-seconds': { type: 'string', default: '30' },
-    'in-step': { type: 'boolean', default: false },
+    'interval-seconds': { type: 'string', default: '60' },
+    'out-of-step': { type: 'boolean', default: false },
     directory: { type: 'string', default: join(tmpdir(), 'hindsight-acceptance') },
   },
 });
@@ -36,7 +36,7 @@ const problems = await accept({
   scale: {
     days: Number(values.days),
     series: Number(values.series),
-    inStep: values['in-step'],
+    inStep: !values['out-of-step'],
     intervalMs: Number(values['interval-seconds']) * 1000,
   },
   directory: values.directory,
