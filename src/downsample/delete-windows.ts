@@ -1,12 +1,16 @@
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
-import { ChunkEncoding, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
+import {
+  ChunkEncoding,
+  decodeChunk,
+  decodeHistogramChunk,
+  isHistogramEncoding,
+} from '#/tsdb/chunk.ts';
 import type { EncodedChunk, TimedChunk } from '#/tsdb/chunk.ts';
-import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
+import { encodeHistogramRows, encodeSamples } from '#/tsdb/chunk-encoder.ts';
+import { HistogramRows } from '#/tsdb/histogram-rows.ts';
 import type { Interval } from '#/tsdb/tombstones.ts';
-import { CounterReset } from '#/model/histogram.ts';
 import { lanes, readAggregateChunk, writeAggregateChunk } from './aggregate-chunk.ts';
 import type { Lane } from './aggregate-chunk.ts';
-import { encodeCounters, encodeSums } from './aggregate/histogram-windows.ts';
 
 /**
  * Whether a window of a downsampled series goes when `deleted` (in time order, apart) does. Its
@@ -51,7 +55,7 @@ export function withoutWindows(
   const left: { [lane in Lane]?: EncodedChunk } = {};
   for (const { lane, part, samples } of decoded) {
     const isCounter = lane === 'counter';
-    if (isHistogramEncoding(part.encoding)) left[lane] = keepHistograms(samples, isKept, isCounter);
+    if (isHistogramEncoding(part.encoding)) left[lane] = keepHistograms(part, isKept);
     else
       left[lane] = isCounter
         ? keepCounter(samples, isKept, isKept(all[0]!))
@@ -103,18 +107,14 @@ function keepCounter(
   return encodeFloats(left);
 }
 
-function keepHistograms(
-  { times, histograms = [], length }: SampleBuffer,
-  isKept: (end: number) => boolean,
-  isCounter: boolean,
-): EncodedChunk {
-  const windows = histograms.slice(0, length).flatMap((histogram, i) => {
-    const end = times[i]!;
-    if (histogram === undefined || !isKept(end)) return [];
-    return [{ end, count: 0, sum: histogram, counter: histogram }];
-  });
-  if (!isCounter) return encodeSums(windows);
-  return encodeCounters(windows, histograms[0]?.counterReset === CounterReset.Gauge);
+function keepHistograms(part: EncodedChunk, isKept: (end: number) => boolean): EncodedChunk {
+  const rows = new HistogramRows();
+  decodeHistogramChunk(part, rows);
+  rows.retain(0, (_, row) => isKept(rows.times[row]!));
+  const { times, values, length } = rows;
+  const { layout, flag, at, stride } = rows.groups[0]!;
+  const kept = values.subarray(at, at + length * stride);
+  return encodeHistogramRows(layout, flag, times.subarray(0, length), kept);
 }
 
 function encodeFloats(samples: SampleBuffer): EncodedChunk {

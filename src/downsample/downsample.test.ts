@@ -3,8 +3,15 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BadInputError, CorruptionError } from '#/lib/errors.ts';
-import { CounterReset } from '#/model/histogram.ts';
+import {
+  addHistograms,
+  compactHistogram,
+  CounterReset,
+  equalHistograms,
+  reduceResolution,
+} from '#/model/histogram.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
+import { staleNaN } from '#/model/stale.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
@@ -168,6 +175,74 @@ test('chunks end where histograms cannot be added to each other, and no window i
     );
     assert.equal(lane(chunks, 'counter').length, lane(chunks, 'count').length);
   }
+});
+
+const layouts = fc.record({
+  schema: fc.integer({ min: 0, max: 2 }),
+  offset: fc.integer({ min: -3, max: 3 }),
+  lengths: fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 3 })),
+});
+
+/** Gauges whose buckets change from sample to sample. */
+const gauges = fc
+  .array(fc.tuple(layouts, fc.array(fc.nat(9), { minLength: 6, maxLength: 6 })), {
+    minLength: 1,
+    maxLength: 60,
+  })
+  .map((all) =>
+    all.map(([{ schema, offset, lengths }, counts]) => {
+      const [first, second] = lengths;
+      const positiveBuckets = Float64Array.from(counts.slice(0, first + second));
+      const positiveSpans = [
+        { offset, length: first },
+        { offset: 2, length: second },
+      ];
+      const count = positiveBuckets.reduce((a, b) => a + b, 0);
+      const gauge = { counterReset: CounterReset.Gauge, sum: count / 2 };
+      return histogram({ ...gauge, schema, count, positiveSpans, positiveBuckets });
+    }),
+  );
+
+test('histograms whose buckets change add up, window by window, as histograms do', () => {
+  fc.assert(
+    fc.property(gauges, (all) => {
+      const buffer = new SampleBuffer();
+      for (const [i, one] of all.entries()) buffer.pushHistogram(i * 60_000, one);
+      const schema = Math.min(...all.map((one) => one.schema));
+      const want: FloatHistogram[] = [];
+      for (const [i, one] of all.entries()) {
+        const reduced = reduceResolution(one, schema);
+        const sum = i % 5 === 0 ? undefined : want.pop();
+        want.push(sum === undefined ? reduced : addHistograms(sum, reduced)!.histogram);
+      }
+      const chunks = new Downsampler(Raw, FiveMinutes).series(encodeSamples(buffer));
+      const { histograms: got = [], length } = lane(chunks, 'sum');
+      assert.equal(length, want.length);
+      for (const [i, one] of want.entries()) {
+        assert.ok(equalHistograms(compactHistogram(got[i]!), compactHistogram(one)), `window ${i}`);
+      }
+      // The counter lane of a gauge ends with its last value.
+      const { histograms: counters = [] } = lane(chunks, 'counter');
+      const last = compactHistogram(reduceResolution(all.at(-1)!, schema));
+      assert.ok(equalHistograms(compactHistogram(counters[length - 1]!), last));
+    }),
+  );
+});
+
+test('a stale marker or a sum of NaN among histograms is left out', () => {
+  const buffer = new SampleBuffer();
+  const at = (i: number) => ({ count: i, sum: i, positiveBuckets: Float64Array.of(i) });
+  for (let i = 1; i <= 20; i++) {
+    const sum = i === 5 ? staleNaN() : i === 12 ? Number.NaN : i;
+    buffer.pushHistogram(i * 60_000, histogram({ ...at(i), sum }));
+  }
+  const chunks = new Downsampler(Raw, FiveMinutes).series(encodeSamples(buffer));
+  assert.equal(
+    values(lane(chunks, 'count')).reduce((a, b) => a + b, 0),
+    18,
+  );
+  const { histograms = [], length } = lane(chunks, 'counter');
+  assert.equal(histograms[length - 1]!.count, 20);
 });
 
 test('chunks that overlap are damage, and a target must be coarser', () => {

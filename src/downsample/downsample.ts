@@ -1,12 +1,19 @@
 import { CorruptionError, BadInputError } from '#/lib/errors.ts';
-import { CounterReset } from '#/model/histogram.ts';
-import type { FloatHistogram } from '#/model/histogram.ts';
-import { isStale, isStaleNaN } from '#/model/stale.ts';
+import { isStale } from '#/model/stale.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
-import { ChunkEncoding, chunkSampleCount, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
+import {
+  ChunkEncoding,
+  chunkSampleCount,
+  decodeChunk,
+  decodeHistogramChunk,
+  histogramGroup,
+  isHistogramEncoding,
+} from '#/tsdb/chunk.ts';
 import type { EncodedChunk, TimedChunk } from '#/tsdb/chunk.ts';
+import { HistogramRows } from '#/tsdb/histogram-rows.ts';
+import type { HistogramGroup } from '#/tsdb/histogram-rows.ts';
 import {
   aggregatesHistograms,
   anyChunkSampleCount,
@@ -17,12 +24,11 @@ import type { AggregateLanes, Lane } from './aggregate-chunk.ts';
 import { targetChunkCount, windowEnd } from './aggregate/chunk-count.ts';
 import { FloatWindows } from './aggregate/float-windows.ts';
 import {
-  aggregateHistograms,
+  alikeRanges,
   areAlike,
-  encodeCounters,
-  encodeSums,
+  HistogramWindows,
+  wholeRanges,
 } from './aggregate/histogram-windows.ts';
-import type { HistogramWindow } from './aggregate/histogram-windows.ts';
 import { CounterTotal } from './counter.ts';
 
 /** The distance of raw samples that sizes of chunks are reckoned with. */
@@ -45,7 +51,9 @@ export class Downsampler {
   readonly #fromMs: number;
   readonly #toMs: number;
   readonly #samples = new SampleBuffer(4096);
+  readonly #rows = new HistogramRows();
   readonly #windows = new FloatWindows();
+  readonly #histogramWindows = new HistogramWindows();
   /** Whether floats among the raw samples at hand may be NaN. */
   #hasNaNs = false;
 
@@ -75,25 +83,30 @@ export class Downsampler {
 
   /** Floats and histograms in turn, as runs of chunks of one kind. */
   #downsampleRaw(chunks: readonly TimedChunk[], toMs: number, made: TimedChunk[]): void {
-    const samples = this.#samples;
-    samples.clear();
-    this.#hasNaNs = false;
+    this.#clear();
     let histograms = false;
     for (const chunk of chunks) {
       const isHistogram = isHistogramEncoding(chunk.encoding);
       if (isHistogram !== histograms) {
-        this.#downsampleRun(toMs, made);
-        samples.clear();
+        this.#downsampleRun(histograms, toMs, made);
+        this.#clear();
         histograms = isHistogram;
       }
-      if (appendUsable(chunk, samples)) this.#hasNaNs = true;
+      if (isHistogram) appendUsableRows(chunk, this.#rows);
+      else if (appendUsable(chunk, this.#samples)) this.#hasNaNs = true;
     }
-    this.#downsampleRun(toMs, made);
+    this.#downsampleRun(histograms, toMs, made);
+  }
+
+  #clear(): void {
+    this.#samples.clear();
+    this.#rows.clear();
+    this.#hasNaNs = false;
   }
 
   /** Cuts the samples at hand into batches of about equal size that end with a window. */
-  #downsampleRun(toMs: number, made: TimedChunk[]): void {
-    const { times, length, histograms } = this.#samples;
+  #downsampleRun(histograms: boolean, toMs: number, made: TimedChunk[]): void {
+    const { times, length } = histograms ? this.#rows : this.#samples;
     if (length === 0) return;
     const chunks = targetChunkCount({
       mint: times[0]!,
@@ -107,8 +120,8 @@ export class Downsampler {
       let end = Math.min(start + batch, length);
       const lastWindow = windowEnd(times[end - 1]!, toMs);
       while (end < length && times[end]! <= lastWindow) end++;
-      if (histograms === undefined) this.#floatBatch(start, end, toMs, made);
-      else this.#histogramBatch(start, end, toMs, made);
+      if (histograms) this.#histogramBatch(start, end, toMs, made);
+      else this.#floatBatch(start, end, toMs, made);
       start = end;
     }
   }
@@ -133,24 +146,17 @@ export class Downsampler {
   }
 
   #histogramBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
-    const { times, histograms } = this.#samples;
-    const kept = new SampleBuffer(end - start);
-    for (let i = start; i < end; i++) {
-      const histogram = histograms?.[i];
-      if (histogram === undefined || Number.isNaN(histogram.sum)) continue;
-      kept.pushHistogram(times[i]!, histogram);
-    }
-    for (const alike of alikeRuns(kept)) {
-      const windows = aggregateHistograms(alike.times, alike.histograms, toMs);
-      const isGauge = alike.histograms[0]!.counterReset === CounterReset.Gauge;
+    for (const ranges of alikeRanges(this.#rows, start, end)) {
+      const windows = this.#histogramWindows;
+      windows.aggregate(this.#rows, ranges, toMs);
       const counts = this.#windows;
       counts.setCounts(windows);
       counts.beginChunk();
       made.push(
-        aggregateChunk(windows[0]!.end, windows.at(-1)!.end, {
+        aggregateChunk(windows.mint, windows.maxt, {
           count: counts.encode('counts'),
-          sum: encodeSums(windows),
-          counter: encodeCounters(windows, isGauge),
+          sum: windows.encodeSums(),
+          counter: windows.encodeCounters(),
         }),
       );
     }
@@ -224,24 +230,31 @@ export class Downsampler {
   }
 
   #mergeHistograms(sources: readonly AggregateSource[]): TimedChunk | undefined {
-    const lane = (name: Lane): HistogramWindow[] => {
-      this.#readLane(sources, name);
-      const { times, histograms = [], length } = this.#samples;
-      const all = histograms.slice(0, length).filter((histogram) => histogram !== undefined);
-      return all.length === 0 ? [] : aggregateHistograms(times, all, this.#toMs);
-    };
-    const counters = lane('counter');
-    const isGauge = counters[0]?.counter.counterReset === CounterReset.Gauge;
-    const sums = lane('sum');
-    const first = counters[0];
-    if (first === undefined || sums.length === 0) return undefined;
+    const windows = this.#histogramWindows;
+    if (!this.#aggregateHistogramLane(sources, 'sum')) return undefined;
+    const sum = windows.encodeSums();
+    if (!this.#aggregateHistogramLane(sources, 'counter')) return undefined;
+    const counter = windows.encodeCounters();
     const hasCounts = this.#aggregateLane(sources, 'count');
     this.#windows.beginChunk();
-    return aggregateChunk(first.end, counters.at(-1)!.end, {
+    return aggregateChunk(windows.mint, windows.maxt, {
       ...(hasCounts ? { count: this.#windows.encode('sums') } : {}),
-      sum: encodeSums(sums),
-      counter: encodeCounters(counters, isGauge),
+      sum,
+      counter,
     });
+  }
+
+  /** As `#aggregateLane`, of a lane of histograms; all sources are alike. */
+  #aggregateHistogramLane(sources: readonly AggregateSource[], lane: Lane): boolean {
+    const rows = this.#rows;
+    rows.clear();
+    for (const { lanes } of sources) {
+      const part = lanes[lane];
+      if (part !== undefined) appendUsableRows(part, rows);
+    }
+    if (rows.length === 0) return false;
+    this.#histogramWindows.aggregate(rows, wholeRanges(rows), this.#toMs);
+    return true;
   }
 
   /** Reads a lane of floats and aggregates it; `false` if the sources have nothing in it. */
@@ -308,10 +321,6 @@ class Span {
 function appendUsable(chunk: EncodedChunk, samples: SampleBuffer): boolean {
   const start = samples.length;
   decodeChunk(chunk, MIN_TIME, MAX_TIME, samples);
-  if (samples.histograms !== undefined) {
-    dropUnusableHistograms(samples, start);
-    return false;
-  }
   const { times, values, length } = samples;
   let last = 0;
   for (let i = start; i < length; i++) {
@@ -342,19 +351,27 @@ function dropUnusable(samples: SampleBuffer, start: number): boolean {
   return hasNaNs;
 }
 
-function dropUnusableHistograms(samples: SampleBuffer, start: number): void {
-  const { times, histograms = [], length } = samples;
-  let kept = start;
+/** The same of native histograms. */
+function appendUsableRows(chunk: EncodedChunk, rows: HistogramRows): void {
+  const start = rows.length;
+  const firstGroup = rows.groups.length;
+  decodeHistogramChunk(chunk, rows);
+  const { times, length } = rows;
   let last = 0;
-  for (let i = start; i < length; i++) {
-    const time = times[i]!;
-    const histogram = histograms[i];
-    if (time < last || histogram === undefined || isStaleNaN(histogram.sum)) continue;
-    last = time;
-    times[kept] = time;
-    histograms[kept++] = histogram;
+  let isUsable = rows.groups.length <= firstGroup + 1;
+  for (let row = start; row < length; row++) {
+    if (times[row]! < last) isUsable = false;
+    last = times[row]!;
   }
-  samples.length = kept;
+  const first = rows.groups[firstGroup];
+  if (first === undefined || (isUsable && !rows.isStaleAt(first, first.from))) return;
+  last = 0;
+  rows.retain(firstGroup, (group, row) => {
+    const time = times[row]!;
+    if (time < last || rows.isStaleAt(group, row)) return false;
+    last = time;
+    return true;
+  });
 }
 
 /** Moves the numbers among samples `[start, end)` together, and returns where they end. */
@@ -370,21 +387,6 @@ function dropNaNs(times: Float64Array, values: Float64Array, start: number, end:
   return kept;
 }
 
-interface AlikeHistograms {
-  readonly times: Float64Array;
-  readonly histograms: readonly FloatHistogram[];
-}
-
-function* alikeRuns({ times, histograms = [], length }: SampleBuffer): Generator<AlikeHistograms> {
-  const all = histograms.slice(0, length).filter((histogram) => histogram !== undefined);
-  for (let start = 0; start < all.length;) {
-    let end = start + 1;
-    while (end < all.length && areAlike(all[end]!, all[start]!)) end++;
-    yield { times: times.subarray(start, end), histograms: all.slice(start, end) };
-    start = end;
-  }
-}
-
 function sourceOf({ data, mint, maxt }: TimedChunk): AggregateSource {
   return { lanes: readAggregateChunk(data), mint, maxt };
 }
@@ -396,16 +398,14 @@ function countOf({ count }: AggregateLanes): number {
 /** Whether two chunks in a row can go into one. */
 function fitTogether(a: AggregateLanes, b: AggregateLanes): boolean {
   if (aggregatesHistograms(a) !== aggregatesHistograms(b)) return false;
-  const left = firstHistogram(a);
-  const right = firstHistogram(b);
+  const left = groupOf(a);
+  const right = groupOf(b);
   return left === undefined || right === undefined || areAlike(left, right);
 }
 
-function firstHistogram({ counter }: AggregateLanes): FloatHistogram | undefined {
-  if (counter === undefined || !isHistogramEncoding(counter.encoding)) return undefined;
-  const samples = new SampleBuffer(16);
-  decodeChunk(counter, MIN_TIME, MAX_TIME, samples);
-  return samples.histograms?.[0];
+function groupOf({ counter }: AggregateLanes): Pick<HistogramGroup, 'layout' | 'flag'> | undefined {
+  const isHistogram = counter !== undefined && isHistogramEncoding(counter.encoding);
+  return isHistogram ? histogramGroup(counter) : undefined;
 }
 
 function aggregateChunk(mint: number, maxt: number, lanes: AggregateLanes): TimedChunk {

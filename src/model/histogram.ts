@@ -23,6 +23,7 @@ export {
 export type { CombinedHistogram } from './histogram/arithmetic.ts';
 export { bucketsOf, formatBucket, fractionBelow } from './histogram/bucket.ts';
 export type { Bucket } from './histogram/bucket.ts';
+export { exponentialBound } from './histogram/exponential-bounds.ts';
 export { detectReset } from './histogram/detect-reset.ts';
 export { HistogramMean, HistogramSum } from './histogram/histogram-sum.ts';
 export { formatHistogram, histogramToJson } from './histogram/text.ts';

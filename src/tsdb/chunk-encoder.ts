@@ -2,10 +2,12 @@ import { assert } from '#/lib/errors.ts';
 import type { FloatHistogram } from '#/model/histogram.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { ChunkEncoding, decodeChunk, histogramFlag } from './chunk.ts';
-import type { TimedChunk } from './chunk.ts';
+import type { EncodedChunk, TimedChunk } from './chunk.ts';
+import { BitWriter } from './chunk/bit-writer.ts';
 import { HistogramEncoder, isIntegerHistogram } from './chunk/histogram-encoder.ts';
-import type { HistogramFlag } from './chunk/histogram-layout.ts';
-import { mostHistograms } from './chunk/histogram-stream.ts';
+import { writeLayout } from './chunk/histogram-layout.ts';
+import type { HistogramFlag, HistogramLayout } from './chunk/histogram-layout.ts';
+import { HistogramStream, mostHistograms } from './chunk/histogram-stream.ts';
 import { XorEncoder } from './chunk/xor-encoder.ts';
 import { Xor2Encoder } from './chunk/xor2-encoder.ts';
 
@@ -75,6 +77,25 @@ export function encodeSamples(
   }
   if (open !== undefined) chunks.push(close(open));
   return chunks;
+}
+
+/**
+ * Rows of float histograms (see `HistogramRows`), one behind the other in `values`, as one chunk. They
+ * are of one layout, none is stale, and as the flag says: without a flag for gauges no count falls.
+ */
+export function encodeHistogramRows(
+  layout: HistogramLayout,
+  flag: HistogramFlag,
+  times: Float64Array,
+  values: Float64Array,
+): EncodedChunk {
+  const writer = new BitWriter(1024);
+  writer.bits(0, 24);
+  writeLayout(writer, layout);
+  const stream = new HistogramStream({ float: true, startTimes: false }, writer);
+  const stride = values.length / times.length;
+  for (let i = 0; i < times.length; i++) stream.appendRow(times[i]!, values, i * stride, stride);
+  return { encoding: ChunkEncoding.FloatHistogram, data: stream.toBytes(flag) };
 }
 
 /**

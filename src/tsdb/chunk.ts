@@ -1,8 +1,14 @@
 import { CorruptionError } from '#/lib/errors.ts';
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
-import { decodeHistograms, readHistogramHeader } from './chunk/histogram.ts';
+import {
+  decodeHistogramRows,
+  decodeHistograms,
+  readHistogramGroup,
+  readHistogramHeader,
+} from './chunk/histogram.ts';
 import type { HistogramForm } from './chunk/histogram.ts';
 import { HistogramFlag } from './chunk/histogram-layout.ts';
+import type { HistogramGroup, HistogramRows } from './histogram-rows.ts';
 import { decodeXor } from './chunk/xor.ts';
 import { decodeXor2 } from './chunk/xor2.ts';
 
@@ -46,9 +52,23 @@ export function decodeChunk(
   const { encoding, data } = chunk;
   if (encoding === ChunkEncoding.Xor) return decodeXor(data, mint, maxt, into);
   if (encoding === ChunkEncoding.Xor2) return decodeXor2(data, mint, maxt, into);
-  const form = histogramForms.get(encoding);
-  if (form === undefined) throw unknownEncoding(encoding);
-  return decodeHistograms(data, form, { mint, maxt }, into);
+  return decodeHistograms(data, histogramForm(encoding), { mint, maxt }, into);
+}
+
+/**
+ * Appends all samples of a histogram chunk to `into`, as `decodeChunk` would.
+ * @throws CorruptionError if it is no histogram chunk, too.
+ */
+export function decodeHistogramChunk({ encoding, data }: EncodedChunk, into: HistogramRows): void {
+  decodeHistogramRows(data, histogramForm(encoding), Number.POSITIVE_INFINITY, into);
+}
+
+/** What the samples of a histogram chunk share; `undefined` if it is empty. Nothing else is read. */
+export function histogramGroup({
+  encoding,
+  data,
+}: EncodedChunk): Pick<HistogramGroup, 'layout' | 'flag'> | undefined {
+  return readHistogramGroup(data, histogramForm(encoding));
 }
 
 /** The number of samples that the chunk's header states; nothing else is read. */
@@ -82,6 +102,12 @@ const histogramForms: ReadonlyMap<number, HistogramForm> = new Map([
   [ChunkEncoding.HistogramSt, { float: false, startTimes: true }],
   [ChunkEncoding.FloatHistogramSt, { float: true, startTimes: true }],
 ]);
+
+function histogramForm(encoding: number): HistogramForm {
+  const form = histogramForms.get(encoding);
+  if (form === undefined) throw unknownEncoding(encoding);
+  return form;
+}
 
 function unknownEncoding(encoding: number): CorruptionError {
   return new CorruptionError(`chunk encoding is ${encoding}, expected one from 1 to 6`);

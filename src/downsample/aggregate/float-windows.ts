@@ -80,14 +80,17 @@ export class FloatWindows {
     this.length = window;
   }
 
-  /** Replaces the columns by windows of which only the numbers of samples are known. */
-  setCounts(windows: readonly { readonly end: number; readonly count: number }[]): void {
-    this.#reserve(windows.length);
-    for (const [i, { end, count }] of windows.entries()) {
-      this.#ends[i + 1] = end;
-      this.#counts.values[i + 1] = count;
-    }
-    this.length = windows.length;
+  /** Replaces the columns by windows of which only the numbers of samples matter. */
+  setCounts(windows: {
+    readonly ends: Float64Array;
+    readonly counts: Float64Array;
+    readonly length: number;
+  }): void {
+    const { length } = windows;
+    this.#reserve(length);
+    this.#ends.set(windows.ends.subarray(0, length), 1);
+    this.#counts.values.set(windows.counts.subarray(0, length), 1);
+    this.length = length;
   }
 
   /** Forgets the chunks encoded so far, whose memory it takes for the next. */

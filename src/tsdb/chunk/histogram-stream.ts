@@ -58,6 +58,14 @@ export class HistogramStream {
     this.#rows++;
   }
 
+  /** Appends a float histogram of the chunk's layout: its row as in `HistogramRows`, from `at` on. */
+  appendRow(time: number, values: Float64Array, at: number, stride: number): void {
+    this.#appendTime(time);
+    for (let column = 0; column < stride; column++)
+      this.#appendDouble(column, values[at + column]!);
+    this.#rows++;
+  }
+
   /** The header's two forms are drawn at `decodeHistograms`. */
   toBytes(flag: number): Uint8Array {
     const startTimes = this.#startTimes;

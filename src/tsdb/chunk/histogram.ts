@@ -1,18 +1,10 @@
-import { CounterReset } from '#/model/histogram.ts';
-import type { FloatHistogram } from '#/model/histogram.ts';
-import { staleNaN } from '#/model/stale.ts';
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { BUCKETS, COUNT, HistogramRows, SUM, ZERO_COUNT } from '../histogram-rows.ts';
+import type { HistogramGroup } from '../histogram-rows.ts';
 import { BitReader } from './bit-reader.ts';
-import {
-  countBuckets,
-  emptyLayout,
-  HistogramFlag,
-  noValues,
-  readLayout,
-} from './histogram-layout.ts';
+import { countBuckets, HistogramFlag, readLayout } from './histogram-layout.ts';
 import type { HistogramLayout } from './histogram-layout.ts';
-import { MAX_SCHEMA, reduceBuckets, reduceSpans } from './reduce-schema.ts';
-import type { Reduction } from './reduce-schema.ts';
+import { MAX_SCHEMA, reduceSpans } from './reduce-schema.ts';
 import { StartTimeDecoder } from './start-times.ts';
 import { XorColumnReader } from './xor-column.ts';
 
@@ -28,7 +20,32 @@ export interface HistogramForm {
 
 /**
  * Appends the histograms of `[mint, maxt]` to `into`, integers as floats, and stops at the first
- * later one. Counts of 2^53 and more are refused in integer chunks.
+ * later one.
+ * @throws CorruptionError as `decodeHistogramRows`.
+ */
+export function decodeHistograms(
+  data: Uint8Array,
+  form: HistogramForm,
+  range: { readonly mint: number; readonly maxt: number },
+  into: SampleBuffer,
+): void {
+  rows.clear();
+  decodeHistogramRows(data, form, range.maxt, rows);
+  for (const group of rows.groups) {
+    for (let row = group.from; row < group.to; row++) {
+      const time = rows.times[row]!;
+      if (time < range.mint) continue;
+      into.pushHistogram(time, rows.histogramAt(group, row));
+      into.setStartTime(into.length - 1, rows.startTimes?.[row] ?? 0);
+    }
+  }
+}
+
+const rows = new HistogramRows();
+
+/**
+ * Appends the histograms of a chunk up to `maxt` as rows, and stops at the first later one. Counts of
+ * 2^53 and more are refused in integer chunks.
  *
  *     header <3 bytes> | layout | (time, count, zero count, sum, buckets, start time) per sample
  *
@@ -37,19 +54,20 @@ export interface HistogramForm {
  * Format: tsdb/chunkenc/{histogram,float_histogram,histogram_st}.go in Prometheus.
  * @throws CorruptionError if the data ends before the stated number of samples or makes no sense.
  */
-export function decodeHistograms(
+export function decodeHistogramRows(
   data: Uint8Array,
   form: HistogramForm,
-  range: { readonly mint: number; readonly maxt: number },
-  into: SampleBuffer,
+  maxt: number,
+  into: HistogramRows,
 ): void {
   const header = readHistogramHeader(data, form);
   if (header.count === 0) return;
   const reader = new BitReader(data, HEADER_BYTES);
-  const layout = readLayout(reader);
-  const columns = form.float ? new FloatColumns(layout) : new IntegerColumns(layout);
-  const shape = new Shape(layout);
+  const stored = readLayout(reader);
+  const shape = shapeOf(stored);
+  const columns = form.float ? new FloatColumns(stored) : new IntegerColumns(stored);
   const startTimes = new StartTimeDecoder(header.startTimes);
+  let group: HistogramGroup | undefined;
   let time = 0;
   let delta = 0;
   for (let i = 0; i < header.count; i++) {
@@ -62,14 +80,27 @@ export function decodeHistograms(
     }
     const stale = columns.read(reader, i === 0);
     const startTime = form.startTimes ? startTimes.read(reader, i, time, previous) : 0;
-    if (time > range.maxt) return;
-    if (time < range.mint) continue;
-    into.pushHistogram(
-      time,
-      stale ? staleHistogram() : shape.histogram(columns, hintOf(header.flag, i)),
-    );
-    into.setStartTime(into.length - 1, startTime);
+    if (time > maxt) return;
+    if (stale) {
+      into.addStale(time);
+    } else {
+      if (group === undefined || group !== into.groups.at(-1)) {
+        group = into.beginGroup(shape.layout, header.flag, i === 0);
+      }
+      columns.write(into, into.addRow(group, time), shape.target);
+    }
+    if (form.startTimes) into.setStartTime(into.length - 1, startTime);
   }
+}
+
+/** What all samples of a chunk share, as in `decodeHistogramRows`; `undefined` of an empty chunk. */
+export function readHistogramGroup(
+  data: Uint8Array,
+  form: HistogramForm,
+): Pick<HistogramGroup, 'layout' | 'flag'> | undefined {
+  const { count, flag } = readHistogramHeader(data, form);
+  if (count === 0) return undefined;
+  return { layout: shapeOf(readLayout(new BitReader(data, HEADER_BYTES))).layout, flag };
 }
 
 export function readHistogramHeader(
@@ -83,91 +114,86 @@ export function readHistogramHeader(
   return { flag: flagOf(reader.bits(2) << 6), count: reader.bits(14), startTimes: reader.bits(8) };
 }
 
-export function staleHistogram(): FloatHistogram {
-  return {
-    ...emptyLayout,
-    counterReset: CounterReset.Unknown,
-    zeroCount: 0,
-    count: 0,
-    sum: staleNaN(),
-    positiveBuckets: noValues,
-    negativeBuckets: noValues,
-  };
-}
-
 function flagOf(byte: number): HistogramFlag {
   const flags = [HistogramFlag.Unknown, HistogramFlag.NotReset, HistogramFlag.Reset];
   return flags[byte >>> 6] ?? HistogramFlag.Gauge;
 }
 
-/** The chunk before may be missing, so the first sample's relation to it stays unknown. */
-function hintOf(flag: number, index: number): CounterReset {
-  if (flag === HistogramFlag.Gauge) return CounterReset.Gauge;
-  return index > 0 ? CounterReset.No : CounterReset.Unknown;
+/** How rows look: buckets merge if the chunk's schema is finer than ours. */
+interface Shape {
+  readonly layout: HistogramLayout;
+  /** To which bucket of a row each bucket of the chunk counts; `undefined`: to the same. */
+  readonly target: Int32Array | undefined;
+}
+
+function shapeOf(layout: HistogramLayout): Shape {
+  const steps = layout.schema - MAX_SCHEMA;
+  if (steps <= 0) return { layout, target: undefined };
+  const positive = reduceSpans(layout.positiveSpans, steps);
+  const negative = reduceSpans(layout.negativeSpans, steps);
+  const positives = countBuckets(positive.spans);
+  return {
+    layout: {
+      ...layout,
+      schema: MAX_SCHEMA,
+      positiveSpans: positive.spans,
+      negativeSpans: negative.spans,
+    },
+    target: Int32Array.of(
+      ...positive.target,
+      ...negative.target.map((bucket) => positives + bucket),
+    ),
+  };
 }
 
 /** The columns of a histogram chunk, advanced by one sample a call. */
 interface Columns {
-  readonly count: number;
-  readonly zeroCount: number;
-  readonly sum: number;
-  readonly positive: Float64Array;
-  readonly negative: Float64Array;
   /** @returns whether the sample is stale: then nothing else of it counts. */
   read(reader: BitReader, first: boolean): boolean;
+  /** Writes the sample that was read as the row at `at`. */
+  write(into: HistogramRows, at: number, target: Int32Array | undefined): void;
 }
 
 class FloatColumns implements Columns {
-  readonly positive: Float64Array;
-  readonly negative: Float64Array;
-  readonly #count = new XorColumnReader();
-  readonly #zeroCount = new XorColumnReader();
-  readonly #sum = new XorColumnReader();
-  readonly #buckets: readonly XorColumnReader[];
+  readonly #columns: readonly XorColumnReader[];
 
   constructor(layout: HistogramLayout) {
-    this.positive = new Float64Array(countBuckets(layout.positiveSpans));
-    this.negative = new Float64Array(countBuckets(layout.negativeSpans));
-    const length = this.positive.length + this.negative.length;
-    this.#buckets = Array.from({ length }, () => new XorColumnReader());
-  }
-
-  get count(): number {
-    return this.#count.toNumber();
-  }
-
-  get zeroCount(): number {
-    return this.#zeroCount.toNumber();
-  }
-
-  get sum(): number {
-    return this.#sum.toNumber();
+    const buckets = countBuckets(layout.positiveSpans) + countBuckets(layout.negativeSpans);
+    this.#columns = Array.from({ length: BUCKETS + buckets }, () => new XorColumnReader());
   }
 
   read(reader: BitReader, first: boolean): boolean {
-    for (const column of [this.#count, this.#zeroCount, this.#sum]) {
+    const columns = this.#columns;
+    for (let i = 0; i < columns.length; i++) {
+      const column = columns[i]!;
       if (first) column.readFirst(reader);
       else column.read(reader);
-    }
-    if (this.#sum.isStale) return true;
-    const positives = this.positive.length;
-    for (let i = 0; i < this.#buckets.length; i++) {
-      const column = this.#buckets[i]!;
-      if (first) column.readFirst(reader);
-      else column.read(reader);
-      if (i < positives) this.positive[i] = column.toNumber();
-      else this.negative[i - positives] = column.toNumber();
+      if (i === SUM && column.isStale) return true;
     }
     return false;
+  }
+
+  write({ values, halves }: HistogramRows, at: number, target: Int32Array | undefined): void {
+    const columns = this.#columns;
+    const same = target === undefined ? columns.length : BUCKETS;
+    for (let i = 0; i < same; i++) {
+      halves[2 * (at + i)] = columns[i]!.low;
+      halves[2 * (at + i) + 1] = columns[i]!.high;
+    }
+    if (target === undefined) return;
+    const start = at + BUCKETS;
+    clearTargets(values, start, target);
+    for (let i = 0; i < target.length; i++) {
+      values[start + target[i]!]! += columns[BUCKETS + i]!.toNumber();
+    }
   }
 }
 
 class IntegerColumns implements Columns {
-  count = 0;
-  zeroCount = 0;
-  readonly positive: Float64Array;
-  readonly negative: Float64Array;
+  readonly #positives: number;
   readonly #sum = new XorColumnReader();
+  #count = 0;
+  #zeroCount = 0;
   #countDelta = 0;
   #zeroCountDelta = 0;
   /** Bucket i minus bucket i - 1 of the same sign, first the positive ones, and its last change. */
@@ -175,90 +201,55 @@ class IntegerColumns implements Columns {
   readonly #changes: Float64Array;
 
   constructor(layout: HistogramLayout) {
-    this.positive = new Float64Array(countBuckets(layout.positiveSpans));
-    this.negative = new Float64Array(countBuckets(layout.negativeSpans));
-    this.#steps = new Float64Array(this.positive.length + this.negative.length);
+    this.#positives = countBuckets(layout.positiveSpans);
+    this.#steps = new Float64Array(this.#positives + countBuckets(layout.negativeSpans));
     this.#changes = new Float64Array(this.#steps.length);
-  }
-
-  get sum(): number {
-    return this.#sum.toNumber();
   }
 
   read(reader: BitReader, first: boolean): boolean {
     if (first) {
-      this.count = reader.varbitUint();
-      this.zeroCount = reader.varbitUint();
+      this.#count = reader.varbitUint();
+      this.#zeroCount = reader.varbitUint();
       this.#sum.readFirst(reader);
     } else {
       this.#countDelta += reader.varbitInt();
-      this.count += this.#countDelta;
+      this.#count += this.#countDelta;
       this.#zeroCountDelta += reader.varbitInt();
-      this.zeroCount += this.#zeroCountDelta;
+      this.#zeroCount += this.#zeroCountDelta;
       this.#sum.read(reader);
     }
     if (this.#sum.isStale) return true;
-    this.#readBuckets(reader, first, this.positive, 0);
-    this.#readBuckets(reader, first, this.negative, this.positive.length);
+    const steps = this.#steps;
+    const changes = this.#changes;
+    for (let i = 0; i < steps.length; i++) {
+      const code = reader.varbitInt();
+      if (first) {
+        steps[i] = code;
+      } else {
+        changes[i]! += code;
+        steps[i]! += changes[i]!;
+      }
+    }
     return false;
   }
 
-  #readBuckets(reader: BitReader, first: boolean, into: Float64Array, from: number): void {
+  write({ values, halves }: HistogramRows, at: number, target: Int32Array | undefined): void {
+    const steps = this.#steps;
+    values[at + COUNT] = this.#count;
+    values[at + ZERO_COUNT] = this.#zeroCount;
+    halves[2 * (at + SUM)] = this.#sum.low;
+    halves[2 * (at + SUM) + 1] = this.#sum.high;
+    const start = at + BUCKETS;
+    if (target !== undefined) clearTargets(values, start, target);
     let absolute = 0;
-    for (let i = 0; i < into.length; i++) {
-      const code = reader.varbitInt();
-      if (first) {
-        this.#steps[from + i] = code;
-      } else {
-        this.#changes[from + i]! += code;
-        this.#steps[from + i]! += this.#changes[from + i]!;
-      }
-      absolute += this.#steps[from + i]!;
-      into[i] = absolute;
+    for (let i = 0; i < steps.length; i++) {
+      absolute = (i === this.#positives ? 0 : absolute) + steps[i]!;
+      if (target === undefined) values[start + i] = absolute;
+      else values[start + target[i]!]! += absolute;
     }
   }
 }
 
-/** Turns columns into values: copies the buckets, and merges them if the schema is finer than ours. */
-class Shape {
-  readonly #layout: HistogramLayout;
-  readonly #positive: Reduction | undefined;
-  readonly #negative: Reduction | undefined;
-
-  constructor(layout: HistogramLayout) {
-    const steps = layout.schema - MAX_SCHEMA;
-    if (steps <= 0) {
-      this.#layout = layout;
-      return;
-    }
-    this.#positive = reduceSpans(layout.positiveSpans, steps);
-    this.#negative = reduceSpans(layout.negativeSpans, steps);
-    this.#layout = {
-      ...layout,
-      schema: MAX_SCHEMA,
-      positiveSpans: this.#positive.spans,
-      negativeSpans: this.#negative.spans,
-    };
-  }
-
-  histogram(columns: Columns, counterReset: CounterReset): FloatHistogram {
-    const { schema, zeroThreshold, positiveSpans, negativeSpans, customValues } = this.#layout;
-    return {
-      counterReset,
-      schema,
-      zeroThreshold,
-      zeroCount: columns.zeroCount,
-      count: columns.count,
-      sum: columns.sum,
-      positiveSpans,
-      positiveBuckets: reduced(columns.positive, this.#positive),
-      negativeSpans,
-      negativeBuckets: reduced(columns.negative, this.#negative),
-      customValues,
-    };
-  }
-}
-
-function reduced(buckets: Float64Array, reduction: Reduction | undefined): Float64Array {
-  return reduction === undefined ? buckets.slice() : reduceBuckets(buckets, reduction);
+function clearTargets(values: Float64Array, start: number, target: Int32Array): void {
+  for (let i = 0; i < target.length; i++) values[start + target[i]!] = 0;
 }

@@ -21,10 +21,3 @@ export function reduceSpans(spans: readonly Span[], steps: number): Reduction {
   }
   return { spans: spansOf(distinct), target };
 }
-
-export function reduceBuckets(buckets: Float64Array, reduction: Reduction): Float64Array {
-  const { target } = reduction;
-  const reduced = new Float64Array(target.length === 0 ? 0 : target[target.length - 1]! + 1);
-  for (let i = 0; i < target.length; i++) reduced[target[i]!]! += buckets[i]!;
-  return reduced;
-}
