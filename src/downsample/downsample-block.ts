@@ -3,7 +3,10 @@ import { BadInputError } from '#/lib/errors.ts';
 import type { Block } from '#/tsdb/block.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { BlockWriter } from '#/tsdb/block-writer.ts';
-import { streamSeries } from '#/tsdb/series-stream.ts';
+import { ChunkRecords } from '#/tsdb/chunk-records.ts';
+import type { SeriesEntry, SymbolTable } from '#/tsdb/index.ts';
+import { mergeSymbols } from '#/tsdb/index-writer.ts';
+import type { LabelSymbols } from '#/tsdb/index-writer.ts';
 import { anyChunkSampleCount } from './aggregate-chunk.ts';
 import { Downsampler } from './downsample.ts';
 
@@ -32,6 +35,7 @@ export async function downsampleBlock(request: DownsampleRequest): Promise<Block
     throw new BadInputError(`block ${meta.ulid}: no external labels in its meta.json`);
   }
   const downsampler = new Downsampler(meta.thanos.downsample.resolution, toMs);
+  const { symbols, numbers } = mergeSymbols([block.index.symbols]);
   await using writer = await BlockWriter.open(
     {
       ulid,
@@ -50,8 +54,7 @@ export async function downsampleBlock(request: DownsampleRequest): Promise<Block
     {
       disk,
       directory,
-      symbols: block.index.symbols,
-      sampleCount: anyChunkSampleCount,
+      symbols,
       // As upstream: counts by kind of sample stay those of the source.
       stats: ({ numSamples, numSeries, numChunks }) => ({
         ...meta.stats,
@@ -61,13 +64,37 @@ export async function downsampleBlock(request: DownsampleRequest): Promise<Block
       }),
     },
   );
+  const scan = await block.scan(signal);
+  const records = new ChunkRecords();
   let done = 0;
-  for await (const batch of streamSeries(block, signal)) {
-    for (const { labels, chunks } of batch) {
-      await writer.addSeries(labels, downsampler.series(chunks));
-    }
-    done += batch.length;
+  while (scan.next() || (await scan.load())) {
+    downsampler.begin();
+    await scan.visitChunks((chunk) => downsampler.add(chunk));
+    records.clear();
+    for (const chunk of downsampler.end()) records.append(chunk, anyChunkSampleCount(chunk));
+    await writer.addRecords(labelsOf(scan.entry, block.index.symbols, numbers[0]!), records);
+    done++;
+    if (done % PROGRESS_SERIES !== 0) continue;
+    signal?.throwIfAborted();
     onProgress?.(done);
   }
+  onProgress?.(done);
   return await writer.finish();
+}
+
+const PROGRESS_SERIES = 256;
+
+/** The labels of a series as numbers of the new block's symbols, without those that are empty. */
+function labelsOf(
+  { symbols, labelCount }: SeriesEntry,
+  table: SymbolTable,
+  numbers: Uint32Array,
+): LabelSymbols {
+  const labels: number[] = [];
+  for (let i = 0; i < 2 * labelCount; i += 2) {
+    const value = table.numberOf(symbols[i + 1]!);
+    if (table.hasEmpty && value === 0) continue;
+    labels.push(numbers[table.numberOf(symbols[i]!)]!, numbers[value]!);
+  }
+  return { symbols: labels, length: labels.length };
 }

@@ -54,8 +54,14 @@ export class Downsampler {
   readonly #rows = new HistogramRows();
   readonly #windows = new FloatWindows();
   readonly #histogramWindows = new HistogramWindows();
-  /** Whether floats among the raw samples at hand may be NaN. */
+  /** Of the series at hand: what is done, and up to where it was taken in. */
+  #made: TimedChunk[] = [];
+  #lastMaxt = Number.NEGATIVE_INFINITY;
+  /** Of which kind the raw samples at hand are, and whether floats among them may be NaN. */
+  #isHistogram = false;
   #hasNaNs = false;
+  /** The aggregate chunks at hand. */
+  readonly #sources: AggregateSource[] = [];
 
   /** @throws BadInputError unless `toMs` is coarser than `fromMs`. */
   constructor(fromMs: number, toMs: number) {
@@ -74,39 +80,58 @@ export class Downsampler {
    * @throws CorruptionError if chunks overlap or one is damaged.
    */
   series(chunks: readonly TimedChunk[]): TimedChunk[] {
-    checkApart(chunks);
-    const made: TimedChunk[] = [];
-    if (this.#fromMs === Resolution.Raw) this.#downsampleRaw(chunks, this.#toMs, made);
-    else this.#downsampleAggregates(chunks, made);
-    return made;
+    this.begin();
+    for (const chunk of chunks) this.add(chunk);
+    return this.end();
+  }
+
+  /** Begins a series, for `add`. */
+  begin(): void {
+    this.#made = [];
+    this.#sources.length = 0;
+    this.#lastMaxt = Number.NEGATIVE_INFINITY;
+    this.#clear(false);
+  }
+
+  /**
+   * Takes the next chunk of the series, whose bytes are not looked at any more afterwards.
+   * @throws CorruptionError as `series`.
+   */
+  add(chunk: TimedChunk): void {
+    checkApart(chunk, this.#lastMaxt);
+    this.#lastMaxt = chunk.maxt;
+    if (this.#fromMs === Resolution.Raw) this.#addRaw(chunk, this.#toMs);
+    else this.#addAggregates(chunk);
+  }
+
+  /** Ends the series: its chunks as `series` gives them. */
+  end(): TimedChunk[] {
+    if (this.#fromMs === Resolution.Raw) this.#downsampleRun(this.#toMs);
+    else this.#downsampleSources();
+    return this.#made;
   }
 
   /** Floats and histograms in turn, as runs of chunks of one kind. */
-  #downsampleRaw(chunks: readonly TimedChunk[], toMs: number, made: TimedChunk[]): void {
-    this.#clear();
-    let histograms = false;
-    for (const chunk of chunks) {
-      const isHistogram = isHistogramEncoding(chunk.encoding);
-      if (isHistogram !== histograms) {
-        this.#downsampleRun(histograms, toMs, made);
-        this.#clear();
-        histograms = isHistogram;
-      }
-      if (isHistogram) appendUsableRows(chunk, this.#rows);
-      else if (appendUsable(chunk, this.#samples)) this.#hasNaNs = true;
+  #addRaw(chunk: TimedChunk, toMs: number): void {
+    const isHistogram = isHistogramEncoding(chunk.encoding);
+    if (isHistogram !== this.#isHistogram) {
+      this.#downsampleRun(toMs);
+      this.#clear(isHistogram);
     }
-    this.#downsampleRun(histograms, toMs, made);
+    if (isHistogram) appendUsableRows(chunk, this.#rows);
+    else if (appendUsable(chunk, this.#samples)) this.#hasNaNs = true;
   }
 
-  #clear(): void {
+  #clear(isHistogram: boolean): void {
+    this.#isHistogram = isHistogram;
     this.#samples.clear();
     this.#rows.clear();
     this.#hasNaNs = false;
   }
 
   /** Cuts the samples at hand into batches of about equal size that end with a window. */
-  #downsampleRun(histograms: boolean, toMs: number, made: TimedChunk[]): void {
-    const { times, length } = histograms ? this.#rows : this.#samples;
+  #downsampleRun(toMs: number): void {
+    const { times, length } = this.#isHistogram ? this.#rows : this.#samples;
     if (length === 0) return;
     const chunks = targetChunkCount({
       mint: times[0]!,
@@ -120,13 +145,13 @@ export class Downsampler {
       let end = Math.min(start + batch, length);
       const lastWindow = windowEnd(times[end - 1]!, toMs);
       while (end < length && times[end]! <= lastWindow) end++;
-      if (histograms) this.#histogramBatch(start, end, toMs, made);
-      else this.#floatBatch(start, end, toMs, made);
+      if (this.#isHistogram) this.#histogramBatch(start, end, toMs);
+      else this.#floatBatch(start, end, toMs);
       start = end;
     }
   }
 
-  #floatBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
+  #floatBatch(start: number, end: number, toMs: number): void {
     const { times, values } = this.#samples;
     const kept = this.#hasNaNs ? dropNaNs(times, values, start, end) : end;
     if (kept === start) return;
@@ -134,7 +159,7 @@ export class Downsampler {
     windows.aggregate(times, values, [start, kept], toMs);
     windows.beginChunk();
     const first = { time: times[start]!, value: values[start]! };
-    made.push(
+    this.#made.push(
       aggregateChunk(windows.mint, windows.maxt, {
         count: windows.encode('counts'),
         sum: windows.encode('sums'),
@@ -145,14 +170,14 @@ export class Downsampler {
     );
   }
 
-  #histogramBatch(start: number, end: number, toMs: number, made: TimedChunk[]): void {
+  #histogramBatch(start: number, end: number, toMs: number): void {
     for (const ranges of alikeRanges(this.#rows, start, end)) {
       const windows = this.#histogramWindows;
       windows.aggregate(this.#rows, ranges, toMs);
       const counts = this.#windows;
       counts.setCounts(windows);
       counts.beginChunk();
-      made.push(
+      this.#made.push(
         aggregateChunk(windows.mint, windows.maxt, {
           count: counts.encode('counts'),
           sum: windows.encodeSums(),
@@ -163,33 +188,35 @@ export class Downsampler {
   }
 
   /** Whole source chunks are put together: their first and last counter values are true ones. */
-  #downsampleAggregates(chunks: readonly TimedChunk[], made: TimedChunk[]): void {
-    const run: AggregateSource[] = [];
-    for (const source of this.#sourcesOf(chunks)) {
-      const last = run.at(-1);
+  #addAggregates(chunk: TimedChunk): void {
+    for (const source of this.#sourcesOf(chunk)) {
+      const last = this.#sources.at(-1);
       if (last !== undefined && !fitTogether(last.lanes, source.lanes)) {
-        this.#downsampleSources(run, made);
-        run.length = 0;
+        this.#downsampleSources();
+        this.#sources.length = 0;
       }
-      run.push(source);
+      this.#sources.push(source);
     }
-    this.#downsampleSources(run, made);
   }
 
   /** Some blocks of the past hold chunks that were not downsampled: empty ones, and raw ones. */
-  *#sourcesOf(chunks: readonly TimedChunk[]): Generator<AggregateSource, void> {
-    for (const chunk of chunks) {
-      if (chunk.encoding === ChunkEncoding.Aggregate) {
-        yield sourceOf(chunk);
-      } else if (chunkSampleCount(chunk) > 0) {
-        const made: TimedChunk[] = [];
-        this.#downsampleRaw([chunk], this.#fromMs, made);
-        yield* made.map(sourceOf);
-      }
+  #sourcesOf(chunk: TimedChunk): AggregateSource[] {
+    if (chunk.encoding === ChunkEncoding.Aggregate) {
+      return [sourceOf({ ...chunk, data: chunk.data.slice() })];
     }
+    if (chunkSampleCount(chunk) === 0) return [];
+    const already = this.#made;
+    this.#made = [];
+    this.#clear(false);
+    this.#addRaw(chunk, this.#fromMs);
+    this.#downsampleRun(this.#fromMs);
+    const sources = this.#made.map(sourceOf);
+    this.#made = already;
+    return sources;
   }
 
-  #downsampleSources(run: readonly AggregateSource[], made: TimedChunk[]): void {
+  #downsampleSources(): void {
+    const run = this.#sources;
     const first = run[0];
     if (first === undefined) return;
     const samples = run.reduce((sum, { lanes }) => sum + countOf(lanes), 0);
@@ -205,7 +232,7 @@ export class Downsampler {
     for (let start = 0; start < run.length; start += batch) {
       const sources = run.slice(start, start + batch);
       const chunk = isHistogram ? this.#mergeHistograms(sources) : this.#mergeFloats(sources);
-      if (chunk !== undefined) made.push(chunk);
+      if (chunk !== undefined) this.#made.push(chunk);
     }
   }
 
@@ -412,14 +439,10 @@ function aggregateChunk(mint: number, maxt: number, lanes: AggregateLanes): Time
   return { encoding: ChunkEncoding.Aggregate, mint, maxt, data: writeAggregateChunk(lanes) };
 }
 
-function checkApart(chunks: readonly TimedChunk[]): void {
-  for (let i = 1; i < chunks.length; i++) {
-    const { maxt } = chunks[i - 1]!;
-    const { mint } = chunks[i]!;
-    if (maxt < mint) continue;
-    throw new CorruptionError(
-      `chunk ${i} of a series begins at ${mint}, before the one ahead of it ends at ${maxt}: ` +
-        'compact the overlapping blocks before downsampling',
-    );
-  }
+function checkApart({ mint }: TimedChunk, lastMaxt: number): void {
+  if (lastMaxt < mint) return;
+  throw new CorruptionError(
+    `a chunk of a series begins at ${mint}, before the one ahead of it ends at ${lastMaxt}: ` +
+      'compact the overlapping blocks before downsampling',
+  );
 }

@@ -84,6 +84,21 @@ export class BlockScan {
   }
 
   /**
+   * Shows all chunks of the series, whose data are views that are good until `visit` returns.
+   * @throws CorruptionError if one is damaged.
+   */
+  async visitChunks(visit: (chunk: TimedChunk) => void): Promise<void> {
+    const { mints, maxts, refs, chunkCount } = this.entry;
+    const window = this.#window;
+    for (let i = 0; i < chunkCount; i++) {
+      if (!window.find(refs[i]!)) await this.#reach(refs[i]!);
+      const { bytes, body, end } = window;
+      const data = new Uint8Array(bytes.buffer, bytes.byteOffset + body + 1, end - body - 5);
+      visit({ mint: mints[i]!, maxt: maxts[i]!, encoding: bytes[body]!, data });
+    }
+  }
+
+  /**
    * All chunks of the series, in memory of their own.
    * @throws CorruptionError if one is damaged.
    */
