@@ -23,16 +23,21 @@ let paddedView = new DataView(padded.buffer);
  * @throws CorruptionError if the data ends before the stated number of samples.
  */
 export function decodeXor(data: Uint8Array, mint: number, maxt: number, into: SampleBuffer): void {
-  const reader = new ByteReader(data, 0, 'XOR chunk');
-  const count = reader.uint16();
+  if (data.length < 2) throw endsEarly(0, 0, data.length * 8);
+  const endBit = data.length * 8;
+  const view = padBytes(data);
+  const count = view.getUint16(0);
   if (count === 0) return;
   into.reserve(count);
   const { times, halves } = into;
   let length = into.length;
 
-  let time = reader.varint();
-  let high = reader.uint32() | 0;
-  let low = reader.uint32() | 0;
+  const zigzag = uvarintAt(view, 2, data);
+  let time = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+  let high = view.getInt32(uvarintEnd);
+  let low = view.getInt32(uvarintEnd + 4);
+  let bit = 8 * (uvarintEnd + 8);
+  if (bit > endBit) throw endsEarly(count, 0, endBit);
   if (time > maxt) return;
   times[length] = time;
   halves[2 * length] = low;
@@ -44,17 +49,32 @@ export function decodeXor(data: Uint8Array, mint: number, maxt: number, into: Sa
   let trailing = 0;
   let maskHigh = -1;
   let maskLow = -1;
-  const endBit = data.length * 8;
-  const view = padBytes(data);
-  let bit = reader.offset * 8;
   for (let i = 1; i < count; i++) {
     let control: number;
     if (i === 1) {
-      delta = reader.uvarint();
-      bit = reader.offset * 8;
+      delta = uvarintAt(view, bit >>> 3, data);
+      bit = 8 * uvarintEnd;
       control = windowAt(view, bit);
     } else {
       const word = windowAt(view, bit);
+      const still = Math.clz32(word) >>> 1;
+      if (still > 0) {
+        // Two zeros a sample: the time as expected, the value as before.
+        const end = Math.min(count, i + still);
+        bit += 2 * (end - i);
+        if (bit > endBit) throw endsEarly(count, i, endBit);
+        for (; i < end; i++) {
+          time += delta;
+          if (time > maxt) break;
+          times[length] = time;
+          halves[2 * length] = low;
+          halves[2 * length + 1] = high;
+          if (time >= mint) length++;
+        }
+        if (i < end) break;
+        i--;
+        continue;
+      }
       if (word >= 0) {
         bit += 1;
         control = word << 1;
@@ -93,7 +113,7 @@ export function decodeXor(data: Uint8Array, mint: number, maxt: number, into: Sa
         bit += 13;
       }
       high ^= windowAt(view, bit - leading) & maskHigh;
-      low ^= windowAt(view, bit - leading + 32) & maskLow;
+      if (maskLow !== 0) low ^= windowAt(view, bit - leading + 32) & maskLow;
       bit += 64 - leading - trailing;
     }
     if (bit > endBit) throw endsEarly(count, i, endBit);
@@ -111,13 +131,39 @@ export function decodeXor(data: Uint8Array, mint: number, maxt: number, into: Sa
 /** Copies `data` to where reading a little past its end is harmless. */
 function padBytes(data: Uint8Array): DataView {
   const needed = data.length + PADDING_BYTES;
-  if (needed > padded.length) {
+  if (needed + 4 > padded.length) {
     padded = new Uint8Array(2 * needed);
     paddedView = new DataView(padded.buffer);
   }
   padded.set(data);
-  padded.fill(0, data.length, needed);
+  // A handful of bytes: `fill` would take longer.
+  for (let at = data.length; at < needed; at += 4) paddedView.setInt32(at, 0);
   return paddedView;
+}
+
+/** Where the number ends that `uvarintAt` read last. */
+let uvarintEnd = 0;
+
+/**
+ * The uvarint at a byte of the padded data. One of seven bytes fits a number without further ado, and
+ * times are shorter.
+ */
+function uvarintAt(view: DataView, start: number, data: Uint8Array): number {
+  let value = 0;
+  let scale = 1;
+  for (let at = start; at < start + 7; at++) {
+    const byte = view.getUint8(at);
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) {
+      uvarintEnd = at + 1;
+      return value;
+    }
+    scale *= 0x80;
+  }
+  const reader = new ByteReader(data, start, 'XOR chunk');
+  const long = reader.uvarint();
+  uvarintEnd = reader.offset;
+  return long;
 }
 
 /** The 32 bits from `bit` on, the first one as the sign. */
