@@ -297,3 +297,26 @@ test('cosh and sinh overflow where half an exponential does', async () => {
     ]);
   }
 });
+
+describe('an instant query of limit_ratio answers in the order of a heap, group by group', () => {
+  const queryable = data(
+    Object.fromEntries(
+      Array.from({ length: 12 }, (_, i) => [`m{g="${'ab'[i % 2]}", i="${i}"}`, [(i * 7) % 12]]),
+    ),
+  );
+  const cases: [string, number[]][] = [
+    ['limit_ratio(0.7, m)', [0, 2, 3, 8, 7, 11, 4]],
+    ['limit_ratio by (g) (0.9, m)', [0, 4, 2, 10, 6, 8, 3, 5, 9, 11, 7]],
+    ['limit_ratio by (g) (-0.6, m)', [2, 6, 4, 10, 8, 1, 5, 11, 9]],
+  ];
+  for (const [text, values] of cases) {
+    test(text, async () => {
+      const { value } = await instant(text, queryable, 0);
+      assert.ok(value.kind === 'vector');
+      assert.deepEqual(
+        value.samples.map((sample) => sample.value),
+        values,
+      );
+    });
+  }
+});

@@ -1,12 +1,17 @@
 import { warningTexts } from '../annotation-texts.ts';
 import { EvaluationError } from '../evaluation-error.ts';
 import type { AggregateNode } from '../planner/nodes.ts';
-import type { StepColumn } from '../step-column.ts';
+import { StepColumn } from '../step-column.ts';
+import { groupSeries } from './grouping.ts';
 import { sampleOffset } from './label-hash.ts';
 import type { Operator, OutputSeries } from './operator.ts';
 import type { QueryRun } from './query-run.ts';
 import { readUnused } from './read-unused.ts';
 import { readScalar } from './scalar.ts';
+import { StepHeaps } from './step-heaps.ts';
+
+/** A value and a number. */
+const HEAP_ENTRY_BYTES = 12;
 
 /**
  * `limit_ratio(r, v)`: about the share r of the series, always the same ones; a negative r takes
@@ -18,6 +23,8 @@ export class LimitRatioOperator implements Operator {
   readonly #parameter: Operator;
   readonly #run: QueryRun;
   #ratios: Float64Array = new Float64Array(0);
+  /** Of the output: which series of the input they are, and where they are sampled. */
+  #members: readonly number[] = [];
   #offsets: readonly number[] = [];
 
   constructor(node: AggregateNode, input: Operator, parameter: Operator, run: QueryRun) {
@@ -36,16 +43,48 @@ export class LimitRatioOperator implements Operator {
     }
     this.#checkRatios();
     this.#offsets = series.map(({ labels }) => sampleOffset(labels));
-    return series;
+    this.#members =
+      this.#node.grid.steps === 1 ? await this.#inHeapOrder(series) : [...series.keys()];
+    return this.#members.map((member) => series[member]!);
   }
 
   async readAhead(order: readonly number[]): Promise<void> {
-    await this.#input.readAhead?.(order);
+    await this.#input.readAhead?.(order.map((index) => this.#members[index]!));
   }
 
   read(index: number, into: StepColumn): void {
-    this.#input.read(index, into);
-    const offset = this.#offsets[index]!;
+    this.#readMember(this.#members[index]!, into);
+  }
+
+  /**
+   * The order of an instant query: group by group what was taken, as a heap by value has it. What adds
+   * up floats above depends on it in the last digits.
+   */
+  async #inHeapOrder(series: readonly OutputSeries[]): Promise<readonly number[]> {
+    const groups = groupSeries(series, this.#node);
+    await this.#input.readAhead?.(groups.flatMap(({ members }) => members));
+    const column = new StepColumn(1);
+    const order: number[] = [];
+    for (const { members } of groups) {
+      const bytes = members.length * HEAP_ENTRY_BYTES;
+      this.#run.reserve(bytes);
+      const heap = new StepHeaps(1, members.length, false);
+      const all = Int32Array.of(members.length);
+      for (const [ordinal, member] of members.entries()) {
+        this.#readMember(member, column);
+        heap.addFirst(column, ordinal, all);
+        this.#run.spend(1);
+        if (this.#run.isDue) await this.#run.pause();
+      }
+      for (const { ordinal } of heap.at(0, false)) order.push(members[ordinal]!);
+      this.#run.release(bytes);
+    }
+    return order;
+  }
+
+  #readMember(member: number, into: StepColumn): void {
+    this.#input.read(member, into);
+    const offset = this.#offsets[member]!;
     for (let step = 0; step < into.steps; step++) {
       if (!isSampled(offset, this.#ratios[step]!)) into.remove(step);
     }
