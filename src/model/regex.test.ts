@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { BadInputError } from '#/lib/errors.ts';
-import { compileAnchored, compileWhole } from './regex.ts';
+import { compileAnchored, compileWhole, groupText } from './regex.ts';
 
 describe('compileAnchored()', () => {
   test('takes escaped characters for the literals they are', () => {
@@ -81,3 +81,21 @@ function literalsOf(pattern: string): readonly string[] | undefined {
     return undefined;
   }
 }
+
+describe('several groups of one name', () => {
+  test('match as if each had its own', () => {
+    assert.equal(compileAnchored('(?P<a>x)(?P<a>y)').matches('xy'), true);
+    assert.equal(compileAnchored(String.raw`(?<a>x)\((?P<a>[(?P<a>]+)`).matches('x(?P<'), true);
+  });
+
+  test('give the text of the first that took part', () => {
+    const regex = compileWhole('(?P<a>x)(?P<b>y)|(?P<a>z)(?P<a>z)');
+    const textOf = (value: string, group: string) => {
+      const matcher = regex.matcher(value);
+      assert.ok(matcher.matches());
+      return groupText(regex, matcher, group);
+    };
+    assert.deepEqual([textOf('xy', 'a'), textOf('zz', 'a'), textOf('zz', '4')], ['x', 'z', 'z']);
+    assert.deepEqual([textOf('zz', 'b'), textOf('zz', 'c'), textOf('zz', '5')], ['', '', '']);
+  });
+});

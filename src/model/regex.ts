@@ -81,16 +81,66 @@ export function compileWhole(pattern: string): RE2JS {
     throw new BadInputError(better ?? `error parsing regexp: expression too large: ${excess}`);
   }
   try {
-    return RE2JS.compile(`^(?s:${pattern})$`, 0);
+    return compileAsGo(`^(?s:${pattern})$`);
   } catch (thrown) {
     throw new BadInputError(messageOfPattern(pattern) ?? messageOf(thrown));
   }
 }
 
+/**
+ * The text of a group by its number or name, as Expand of Go's regexp package: of several groups of one
+ * name that of the first that took part in the match; `''` if none did or there is none.
+ */
+export function groupText(
+  regex: RE2JS,
+  matcher: ReturnType<RE2JS['matcher']>,
+  group: string,
+): string {
+  const named: Record<string, number> = regex.namedGroups();
+  if (/^\d+$/.test(group)) {
+    const index = Number(group);
+    return index > matcher.groupCount() ? '' : (matcher.group(index) ?? '');
+  }
+  for (let repeat = 0; ; repeat++) {
+    const index = named[repeat === 0 ? group : repeatedName(group, repeat)];
+    if (index === undefined) return '';
+    const text = matcher.group(index);
+    if (text !== null) return text;
+  }
+}
+
+/** Go lets several groups have one name, the engine does not: there the later ones get names of their own. */
+function compileAsGo(pattern: string): RE2JS {
+  try {
+    return RE2JS.compile(pattern, 0);
+  } catch (thrown) {
+    if (!messageOf(thrown).includes('duplicate capture group name')) throw thrown;
+    return RE2JS.compile(withUniqueNames(pattern), 0);
+  }
+}
+
+/** Quoted text, an escaped character, a class, or the beginning of a group with a name. */
+const NAMED_GROUP =
+  /\\Q[^]*?(?:\\E|$)|\\[^]|\[\^?\]?(?:\\[^]|\[:\^?\w+:\]|[^\]\\])*\]|\(\?P?<(\w+)>/g;
+
+function withUniqueNames(pattern: string): string {
+  const repeats = new Map<string, number>();
+  return pattern.replace(NAMED_GROUP, (text, name?: string) => {
+    if (name === undefined) return text;
+    const repeat = repeats.get(name) ?? 0;
+    repeats.set(name, repeat + 1);
+    return repeat === 0 ? text : `(?P<${repeatedName(name, repeat)}>`;
+  });
+}
+
+function repeatedName(name: string, repeat: number): string {
+  return `${name}__repeated_${repeat}`;
+}
+
 /** An error should show the pattern as it was given. */
 function messageOfPattern(pattern: string): string | undefined {
   try {
-    RE2JS.compile(pattern, 0);
+    compileAsGo(pattern);
     return undefined;
   } catch (thrown) {
     return messageOf(thrown);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { RE2JS } from 're2js';
 import { BadInputError, messageOf } from '#/lib/errors.ts';
 import { Labels } from './labels.ts';
-import { compileWhole } from './regex.ts';
+import { compileWhole, groupText } from './regex.ts';
 
 export const relabelActions = [
   'replace',
@@ -213,12 +213,7 @@ type Groups = (group: string) => string;
 function groupsOf(regex: RE2JS, text: string): Groups | undefined {
   const matcher = regex.matcher(text);
   if (!matcher.matches()) return undefined;
-  const named = regex.namedGroups() as Record<string, number>;
-  return (group) => {
-    const index = /^\d+$/.test(group) ? Number(group) : named[group];
-    if (index === undefined || index > matcher.groupCount()) return '';
-    return matcher.group(index) ?? '';
-  };
+  return (group) => groupText(regex, matcher, group);
 }
 
 const REFERENCE = /\$(?:\$|(\w+)|\{(\w+)\})/g;

@@ -1,6 +1,6 @@
 import { METRIC_NAME } from '#/model/labels.ts';
 import type { RE2JS } from 're2js';
-import { compileWhole } from '#/model/regex.ts';
+import { compileWhole, groupText } from '#/model/regex.ts';
 import { EvaluationError } from '../evaluation-error.ts';
 import type { OutputSeries } from './operator.ts';
 
@@ -23,7 +23,7 @@ export function labelReplace({ target, replacement, source, pattern }: LabelRepl
   return (series) => {
     const matcher = regex.matcher(series.labels.get(source));
     if (!matcher.matches()) return series;
-    const value = expand(replacement, (group) => groupText(matcher, regex, group));
+    const value = expand(replacement, (group) => groupText(regex, matcher, group));
     return withLabel(series, target, value);
   };
 }
@@ -65,10 +65,4 @@ function expand(template: string, groupOf: (name: string) => string): string {
     if (whole === '$$') return '$';
     return groupOf(String(plain ?? braced));
   });
-}
-
-function groupText(matcher: ReturnType<RE2JS['matcher']>, regex: RE2JS, name: string): string {
-  const index = /^\d+$/.test(name) ? Number(name) : regex.namedGroups()[name];
-  if (index === undefined || index > matcher.groupCount()) return '';
-  return matcher.group(index) ?? '';
 }
