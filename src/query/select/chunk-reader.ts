@@ -10,14 +10,10 @@ import { resolutionOf } from './resolution.ts';
 import type { ChunkPart } from './seams.ts';
 import { spreadTotals, spreadWindows, spreadingFor } from './spread.ts';
 import type { Spreading } from './spread.ts';
+import type { TimeRange } from './time-range.ts';
 
 /** Told of a chunk that cannot be read: it throws, or the chunk is left out. */
 export type OnDamage = (chunk: AggregateChunk, thrown: CorruptionError) => void;
-
-interface TimeRange {
-  readonly mint: number;
-  readonly maxt: number;
-}
 
 export interface ChunkReaderOptions {
   readonly choice: AggregateChoice;

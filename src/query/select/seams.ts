@@ -2,6 +2,7 @@ import type { AggregateChunk } from '#/storeapi/store.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import type { Replicas } from './chunk-bytes.ts';
 import { resolutionOf, windowStart } from './resolution.ts';
+import type { TimeRange } from './time-range.ts';
 
 /** A chunk, or the part of a chunk that counts. */
 export interface ChunkPart extends AggregateChunk {
@@ -10,11 +11,6 @@ export interface ChunkPart extends AggregateChunk {
 }
 
 type Part<Chunk> = Chunk & Pick<ChunkPart, 'isCut'>;
-
-interface Range {
-  readonly mint: number;
-  readonly maxt: number;
-}
 
 /** The chunks of one resolution, finest first. */
 interface Level<Chunk> {
@@ -32,11 +28,11 @@ interface Level<Chunk> {
  */
 export function joinResolutions<Chunk extends AggregateChunk>(
   chunks: readonly Chunk[],
-  asked: Range,
+  asked: TimeRange,
 ): readonly Part<Chunk>[] {
   const levels = levelsOf(chunks);
   if (levels.length < 2) return chunks;
-  let covered: Range[] = [];
+  let covered: TimeRange[] = [];
   const kept = levels.map(({ resolutionMs, chunks: candidates }) => {
     const needed = candidates.filter(
       (chunk) => !isCovered(within(asked, spanOf(chunk, resolutionMs)), covered),
@@ -59,7 +55,10 @@ export function joinResolutions<Chunk extends AggregateChunk>(
  * made of all replicas stand in for the finer ones of each, as those of one replica do for its own:
  * samples beside a window that counts them would count twice.
  */
-export function joinReplicas(replicas: Replicas, asked: Range): readonly (readonly ChunkPart[])[] {
+export function joinReplicas(
+  replicas: Replicas,
+  asked: TimeRange,
+): readonly (readonly ChunkPart[])[] {
   const [merged, ...others] = replicas;
   if (others.length === 0 || !merged!.some(({ raw }) => raw === undefined)) {
     return replicas.map((chunks) => joinResolutions(chunks, asked));
@@ -80,17 +79,17 @@ function levelsOf<Chunk extends AggregateChunk>(chunks: readonly Chunk[]): Level
 }
 
 /** What a chunk speaks for: its first window begins before the sample that stands for it. */
-function spanOf({ mint, maxt }: AggregateChunk, resolutionMs: number): Range {
+function spanOf({ mint, maxt }: AggregateChunk, resolutionMs: number): TimeRange {
   return resolutionMs === 0 ? { mint, maxt } : { mint: windowStart(mint, resolutionMs), maxt };
 }
 
-function within(asked: Range, { mint, maxt }: Range): Range {
+function within(asked: TimeRange, { mint, maxt }: TimeRange): TimeRange {
   return { mint: Math.max(mint, asked.mint), maxt: Math.min(maxt, asked.maxt) };
 }
 
 /** The union of ranges in time order; what is missing between two scrapes is no gap. */
-function joined(ranges: readonly Range[]): Range[] {
-  const union: Range[] = [];
+function joined(ranges: readonly TimeRange[]): TimeRange[] {
+  const union: TimeRange[] = [];
   for (const range of ranges.toSorted((a, b) => a.mint - b.mint)) {
     const last = union.at(-1);
     if (last === undefined || range.mint > last.maxt + Resolution.FiveMinutes) union.push(range);
@@ -100,7 +99,7 @@ function joined(ranges: readonly Range[]): Range[] {
 }
 
 /** A scrape or two may come after the beginning and before the end, but no window may be left out. */
-function isCovered({ mint, maxt }: Range, by: readonly Range[]): boolean {
+function isCovered({ mint, maxt }: TimeRange, by: readonly TimeRange[]): boolean {
   return by.some(
     (range) =>
       range.mint < mint + Resolution.FiveMinutes && range.maxt > maxt - Resolution.FiveMinutes,
@@ -110,7 +109,7 @@ function isCovered({ mint, maxt }: Range, by: readonly Range[]): boolean {
 /** The parts of a chunk that none of the ranges, which are in order, covers. */
 function cutAround<Chunk extends AggregateChunk>(
   chunk: Chunk,
-  ranges: readonly Range[],
+  ranges: readonly TimeRange[],
 ): Part<Chunk>[] {
   const touching = ranges.filter(({ mint, maxt }) => mint <= chunk.maxt && maxt >= chunk.mint);
   if (touching.length === 0) return [chunk];

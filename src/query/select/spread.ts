@@ -9,6 +9,7 @@ import {
 import type { FloatHistogram } from '#/model/histogram.ts';
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { windowStart } from './resolution.ts';
+import type { TimeRange } from './time-range.ts';
 
 /** Downsampled samples that are further apart than a query can see. */
 export interface Spreading {
@@ -27,11 +28,6 @@ export function spreadingFor(resolutionMs: number, rangeMs: number): Spreading |
   return { resolutionMs, spacingMs: Math.max(LEAST_SPACING_MS, Math.floor(rangeMs / 2)) };
 }
 
-interface Range {
-  readonly mint: number;
-  readonly maxt: number;
-}
-
 /**
  * Appends the samples of downsampled windows, each repeated evenly over its window, as far as they
  * lie in `[mint, maxt]`. A value that adds up over time, like a sum or a count, is divided among
@@ -42,7 +38,7 @@ export function spreadWindows(
   windows: SampleBuffer,
   { resolutionMs, spacingMs }: Spreading,
   addsUp: boolean,
-  { mint, maxt }: Range,
+  { mint, maxt }: TimeRange,
   into: SampleBuffer,
 ): void {
   for (let i = 0; i < windows.length; i++) {
@@ -72,7 +68,7 @@ export function spreadTotals(
   totals: SampleBuffer,
   from: number,
   { resolutionMs, spacingMs }: Spreading,
-  { mint, maxt }: Range,
+  { mint, maxt }: TimeRange,
   into: SampleBuffer,
 ): void {
   for (let i = from; i < totals.length; i++) {

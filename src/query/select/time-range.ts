@@ -1,0 +1,5 @@
+/** Milliseconds, `[mint, maxt]`. */
+export interface TimeRange {
+  readonly mint: number;
+  readonly maxt: number;
+}
