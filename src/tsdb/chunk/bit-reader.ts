@@ -93,9 +93,32 @@ export class BitReader {
     const ones = Math.clz32(~word);
     if (ones > MOST_ONES_IN_WORD) return this.#longInt();
     this.#skip(VARBIT_SIZES[ones]!);
-    const width = VARBIT_WIDTHS[ones]!;
-    const value = (word << (ones + 1)) >>> (32 - width);
-    return value > 1 << (width - 1) ? value - (1 << width) : value;
+    return signed(word << (ones + 1), VARBIT_WIDTHS[ones]!);
+  }
+
+  /** Fills `into` with as many numbers as `varbitInt` would read: a loop of its own over local numbers. */
+  varbitInts(into: Float64Array): void {
+    const view = this.#view;
+    const lastByte = view.byteLength - 5;
+    let bit = this.#bit;
+    for (let i = 0; i < into.length; i++) {
+      const at = bit >>> 3;
+      if (at <= lastByte) {
+        const shift = bit & 7;
+        const word = (view.getInt32(at) << shift) | (view.getUint8(at + 4) >>> (8 - shift));
+        const ones = Math.clz32(~word);
+        if (ones <= MOST_ONES_IN_WORD) {
+          // It ends within the five bytes.
+          bit += VARBIT_SIZES[ones]!;
+          into[i] = ones === 0 ? 0 : signed(word << (ones + 1), VARBIT_WIDTHS[ones]!);
+          continue;
+        }
+      }
+      this.#bit = bit;
+      into[i] = this.varbitInt();
+      bit = this.#bit;
+    }
+    this.#bit = bit;
   }
 
   #longUint(): number {
@@ -146,4 +169,10 @@ export class BitReader {
     if (!Number.isSafeInteger(value)) throw this.damaged(`${value}, expected less than 2^53`);
     return value;
   }
+}
+
+/** Of the upper `width` bits, 3 to 25, only values above half stand for negative numbers. */
+function signed(word: number, width: number): number {
+  const value = word >>> (32 - width);
+  return value > 1 << (width - 1) ? value - (1 << width) : value;
 }

@@ -199,11 +199,14 @@ class IntegerColumns implements Columns {
   /** Bucket i minus bucket i - 1 of the same sign, first the positive ones, and its last change. */
   readonly #steps: Float64Array;
   readonly #changes: Float64Array;
+  /** What a row has of them. */
+  readonly #codes: Float64Array;
 
   constructor(layout: HistogramLayout) {
     this.#positives = countBuckets(layout.positiveSpans);
     this.#steps = new Float64Array(this.#positives + countBuckets(layout.negativeSpans));
     this.#changes = new Float64Array(this.#steps.length);
+    this.#codes = new Float64Array(this.#steps.length);
   }
 
   read(reader: BitReader, first: boolean): boolean {
@@ -219,16 +222,17 @@ class IntegerColumns implements Columns {
       this.#sum.read(reader);
     }
     if (this.#sum.isStale) return true;
+    if (first) {
+      reader.varbitInts(this.#steps);
+      return false;
+    }
+    reader.varbitInts(this.#codes);
     const steps = this.#steps;
     const changes = this.#changes;
+    const codes = this.#codes;
     for (let i = 0; i < steps.length; i++) {
-      const code = reader.varbitInt();
-      if (first) {
-        steps[i] = code;
-      } else {
-        changes[i]! += code;
-        steps[i]! += changes[i]!;
-      }
+      changes[i]! += codes[i]!;
+      steps[i]! += changes[i]!;
     }
     return false;
   }

@@ -19,9 +19,9 @@ export class XorColumnReader {
 
   /** A later value: `0` unchanged, `10` differs in the last window, `11` in a window of its own. */
   read(reader: BitReader): void {
-    if (reader.bits(1) === 0) return;
-    if (reader.bits(1) === 0) this.readInWindow(reader);
-    else this.readNewWindow(reader);
+    const ones = reader.ones(2);
+    if (ones === 1) this.readInWindow(reader);
+    else if (ones === 2) this.readNewWindow(reader);
   }
 
   readNewWindow(reader: BitReader): void {
