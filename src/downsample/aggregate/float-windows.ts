@@ -42,8 +42,7 @@ export class FloatWindows {
     resolutionMs: number,
   ): void {
     const lastTime = times[to - 1]!;
-    const span = Math.floor((lastTime - times[from]!) / resolutionMs);
-    this.#reserve(Math.min(to - from, span + 2));
+    this.#reserve(to - from);
     const ends = this.#ends;
     const counts = this.#counts.values;
     const sums = this.#sums.values;

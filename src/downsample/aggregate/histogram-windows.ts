@@ -125,8 +125,7 @@ export class HistogramWindows {
     );
     this.#common = common;
     this.#isGauge = isGauge(first.group);
-    const spanned = Math.floor((lastTime - firstTime) / resolutionMs) + 2;
-    this.#reserve(Math.min(last.to - first.from, spanned), common.stride);
+    this.#reserve(countWindows(rows.times, ranges, resolutionMs, lastTime), common.stride);
     this.#fold(rows, ranges, resolutionMs, lastTime);
   }
 
@@ -219,6 +218,24 @@ export class HistogramWindows {
       this.#counters = new Float64Array(2 * windows * stride);
     }
   }
+}
+
+function countWindows(
+  times: Float64Array,
+  ranges: readonly RowRange[],
+  resolutionMs: number,
+  lastTime: number,
+): number {
+  let count = 0;
+  let end = Number.NEGATIVE_INFINITY;
+  for (const { from, to } of ranges) {
+    for (let row = from; row < to; row++) {
+      if (times[row]! <= end) continue;
+      count++;
+      end = Math.min(windowEnd(times[row]!, resolutionMs), lastTime);
+    }
+  }
+  return count;
 }
 
 /** Copies a row to where its buckets are in the common layout. */
