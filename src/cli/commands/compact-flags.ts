@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
 import { DEFAULT_DOWNSAMPLE_AGES } from '#/compact/downsample-plan.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
-import type { Retentions } from '#/compact/retention-plan.ts';
+import type { RetentionRule, Retentions } from '#/compact/retention-rules.ts';
+import { parseRetentionRules } from '#/compact/retention-rules-config.ts';
 import type { CompactConfig } from '#/components/compact.ts';
 import { systemClock } from '#/lib/clock.ts';
 import { BadInputError } from '#/lib/errors.ts';
@@ -9,7 +10,8 @@ import { systemRandom } from '#/lib/random.ts';
 import { newUlid } from '#/lib/ulid.ts';
 import { formatDuration } from '#/model/time.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
-import { flag } from '../flags.ts';
+import { readConfig } from '../config-text.ts';
+import { configFlags, configSource, flag } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 
 /** Flags that the compactor shares with the tools that do a part of its work. */
@@ -61,6 +63,12 @@ export const retentionFlags = {
   }),
 };
 
+export const retentionRulesFlags = {
+  ...configFlags('retention.rules', {
+    help: 'Retentions of some series: a list of rules with match (selectors of series, external labels included) and retention, or resolution_raw, resolution_5m, resolution_1h. The first that matches counts; other series take the flags above.',
+  }),
+};
+
 /** A lease is renewed three times in its life, and each renewal takes some requests. */
 const LEAST_LEASE_MS = 1000;
 
@@ -102,6 +110,17 @@ export function retentionsOf(
     [Resolution.OneHour, checked('retention.resolution-1h')],
   ];
   return new Map(retentions.filter(([, retentionMs]) => retentionMs > 0));
+}
+
+/** @throws BadInputError that says where the rules are wrong. */
+export function retentionRulesOf(
+  values: FlagValues<typeof retentionRulesFlags>,
+  rest: Retentions,
+): readonly RetentionRule[] {
+  const given = configSource(values['retention.rules'], values['retention.rules-file']);
+  if (given === undefined) return [];
+  const { source, text } = readConfig(given);
+  return parseRetentionRules(source, text, rest);
 }
 
 /** @throws BadInputError for less than 1. */

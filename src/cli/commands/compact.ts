@@ -1,7 +1,5 @@
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import { COMPACTION_RANGES } from '#/compact/planner.ts';
-import type { RetentionRule, Retentions } from '#/compact/retention-rules.ts';
-import { parseRetentionRules } from '#/compact/retention-rules-config.ts';
 import { ThreadedBlockWork } from '#/components/threaded-block-work.ts';
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig } from '#/components/compact.ts';
@@ -15,7 +13,6 @@ import {
   plannedServerFlags,
   webFlags,
 } from '../common-flags.ts';
-import { readConfig } from '../config-text.ts';
 import { configFlags, configSource, flag, flagTexts } from '../flags.ts';
 import type { FlagValues } from '../flags.ts';
 import {
@@ -26,6 +23,8 @@ import {
   leaseFlags,
   leasesOf,
   retentionFlags,
+  retentionRulesFlags,
+  retentionRulesOf,
   retentionsOf,
 } from './compact-flags.ts';
 import { version } from '../version.ts';
@@ -120,9 +119,7 @@ export const compactFlags = {
   }),
   ...downsampleAgeFlags,
   ...retentionFlags,
-  ...configFlags('retention.rules', {
-    help: 'Retentions of some series: a list of rules with match (selectors of series, external labels included) and retention, or resolution_raw, resolution_5m, resolution_1h. The first that matches counts; other series take the flags above.',
-  }),
+  ...retentionRulesFlags,
   'retention.dry-run': flag.toggle({
     help: 'Only say in the log which blocks, and which series of them, retention would take.',
     default: false,
@@ -279,14 +276,4 @@ function rangesOf(level: number): readonly number[] {
   throw new BadInputError(
     `--debug.max-compaction-level: must be from 0 to ${MAX_LEVEL}, got ${level}`,
   );
-}
-
-function retentionRulesOf(
-  values: FlagValues<typeof compactFlags>,
-  rest: Retentions,
-): readonly RetentionRule[] {
-  const given = configSource(values['retention.rules'], values['retention.rules-file']);
-  if (given === undefined) return [];
-  const { source, text } = readConfig(given);
-  return parseRetentionRules(source, text, rest);
 }

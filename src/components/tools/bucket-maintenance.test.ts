@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { markBlock, readMark } from '#/blocks/markers.ts';
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import { BucketLeases } from '#/compact/bucket-leases.ts';
+import { parseRetentionRules } from '#/compact/retention-rules-config.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import { bucketToolInMemory, HOUR_MS, never } from '../testing/bucket-tool.ts';
 import { cleanBucket } from './bucket-cleanup.ts';
@@ -57,6 +58,7 @@ describe('tools bucket retention', () => {
   const config = {
     ...maintenance,
     retentions: new Map([[Resolution.Raw, 97 * HOUR_MS]]),
+    rules: [],
     downsampleAges: undefined,
     dryRun: false,
   };
@@ -81,6 +83,22 @@ describe('tools bucket retention', () => {
     assert.equal(
       text(),
       `${ulid} would be marked for deletion: ${reason}\n1 blocks would be marked for deletion, 0 held\n`,
+    );
+  });
+
+  test('keeps blocks in which some series are kept longer by a rule', async () => {
+    const { tool, addBlock, bucket, text } = bucketToolInMemory();
+    const { ulid } = await addBlock({ slot: 0 });
+    const yaml = '- match: [down]\n  retention: 30d\n';
+    const rules = parseRetentionRules('rules', yaml, config.retentions);
+    assert.equal(await retainBlocks({ ...config, rules }, tool), 0);
+    assert.equal(await readMark(bucket, ulid, 'deletion'), undefined);
+    assert.equal(await retainBlocks({ ...config, rules, dryRun: true }, tool), 0);
+    assert.match(
+      text(),
+      new RegExp(
+        `^${ulid} would be rewritten without 2 of 3 series .*; a compactor does that\n0 blocks`,
+      ),
     );
   });
 

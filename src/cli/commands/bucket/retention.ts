@@ -4,6 +4,8 @@ import {
   downsampleAgeFlags,
   downsampleAgesOf,
   retentionFlags,
+  retentionRulesFlags,
+  retentionRulesOf,
   retentionsOf,
 } from '../compact-flags.ts';
 import { bucketToolCommand } from './bucket-tool.ts';
@@ -16,6 +18,7 @@ export const bucketRetentionCommand = bucketToolCommand(
     flags: {
       ...maintenanceFlags,
       ...retentionFlags,
+      ...retentionRulesFlags,
       'downsampling.disable': flag.toggle({
         help: 'Nobody downsamples the bucket: hold back no block that is still to be downsampled.',
         default: false,
@@ -24,15 +27,18 @@ export const bucketRetentionCommand = bucketToolCommand(
       'dry-run': flag.toggle({ help: 'Only print what would be done.', default: false }),
     },
   },
-  (values, tool) =>
-    retainBlocks(
+  (values, tool) => {
+    // A block that is not downsampled yet is held back, so that no retention is too short.
+    const retentions = retentionsOf(values, undefined);
+    return retainBlocks(
       {
         ...maintenanceOf(values),
-        // A block that is not downsampled yet is held back, so that no retention is too short.
-        retentions: retentionsOf(values, undefined),
+        retentions,
+        rules: retentionRulesOf(values, retentions),
         downsampleAges: values['downsampling.disable'] ? undefined : downsampleAgesOf(values),
         dryRun: values['dry-run'],
       },
       tool,
-    ),
+    );
+  },
 );
