@@ -10,6 +10,7 @@ import { bucketWebCommand } from './commands/bucket/web.ts';
 import { bucketMarkCommand } from './commands/bucket/mark.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
 import { bucketRetentionCommand } from './commands/bucket/retention.ts';
+import { bucketRewriteCommand } from './commands/bucket/rewrite.ts';
 import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
 import { bucketVerifyCommand } from './commands/bucket/verify.ts';
 import { compactCommand } from './commands/compact.ts';
@@ -39,5 +40,6 @@ export const commands: readonly Command[] = [
   bucketWebCommand,
   bucketAnalyzeCommand,
   bucketImportCommand,
+  bucketRewriteCommand,
   demoCommand,
 ];

@@ -1,26 +1,9 @@
 import * as v from 'valibot';
 import { duration } from '#/config/schema.ts';
 import { parseYaml } from '#/config/yaml.ts';
-import { messageOf } from '#/lib/errors.ts';
-import type { Matcher } from '#/model/matcher.ts';
-import { parseMatchers } from '#/promql/parser.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import type { RetentionRule, Retentions } from './retention-rules.ts';
-
-/** `{job="a"}`, read to its matchers. */
-function selector() {
-  return v.pipe(
-    v.string(),
-    v.rawTransform<string, readonly Matcher[]>(({ dataset, addIssue, NEVER }) => {
-      try {
-        return parseMatchers(dataset.value);
-      } catch (thrown) {
-        addIssue({ message: `no selector of series: ${messageOf(thrown)}` });
-        return NEVER;
-      }
-    }),
-  );
-}
+import { selector } from './selector-schema.ts';
 
 const selectors = v.lazy((value) =>
   Array.isArray(value)

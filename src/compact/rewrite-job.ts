@@ -196,10 +196,10 @@ async function rewrite(
 }
 
 /** Marks that keep the block from being worked on hold for its successor, which nobody sees yet. */
-async function copyMarks(
+export async function copyMarks(
   from: string,
   to: string,
-  { bucket, clock }: JobContext,
+  { bucket, clock }: Pick<JobContext, 'bucket' | 'clock'>,
   signal: AbortSignal,
 ): Promise<void> {
   for (const kind of ['no-compact', 'no-downsample'] as const) {

@@ -27,3 +27,6 @@ export { importBlocks } from './tools/bucket-import.ts';
 export type { ImportConfig } from './tools/bucket-import.ts';
 export { TEXT_PIECE_BYTES } from './tools/import/openmetrics-blocks.ts';
 export type { OpenMetricsText } from './tools/import/openmetrics-blocks.ts';
+export { rewriteBlocks } from './tools/bucket-rewrite.ts';
+export type { RewriteConfig } from './tools/bucket-rewrite.ts';
+export { parseDeletions } from './tools/rewrite-config.ts';
