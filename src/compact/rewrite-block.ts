@@ -200,7 +200,7 @@ class Rewriting {
     this.#seriesRead += parts.length;
     for (const { chunks } of parts) this.#samplesRead += countOf(chunks);
     const chunks = parts.flatMap((part) => part.chunks);
-    const gone = joinIntervals(chunks.flatMap((chunk) => overlapOf(deleted, chunk)));
+    const gone = goneOf(chunks, deleted);
     const left = this.#cut(labels, parts, deleted);
     if (gone.length > 0 && countOf(left) < countOf(chunks)) {
       this.#isChanged = true;
@@ -276,10 +276,23 @@ function isWithin({ mint, maxt }: Interval, deleted: readonly Interval[]): boole
   return deleted.some((range) => range.mint <= mint && range.maxt >= maxt);
 }
 
-function overlapOf(deleted: readonly Interval[], { mint, maxt }: Interval): Interval[] {
-  return deleted
-    .filter((range) => range.mint <= maxt && range.maxt >= mint)
-    .map((range) => ({ mint: Math.max(range.mint, mint), maxt: Math.min(range.maxt, maxt) }));
+/** The deleted ranges as far as there are chunks; a series that goes as a whole counts as one. */
+function goneOf(chunks: readonly TimedChunk[], deleted: readonly Interval[]): readonly Interval[] {
+  const isAll = deleted.some(({ mint, maxt }) => mint === -Infinity && maxt === Infinity);
+  if (isAll && chunks.length > 0) {
+    const mint = chunks.reduce((least, chunk) => Math.min(least, chunk.mint), Infinity);
+    const maxt = chunks.reduce((most, chunk) => Math.max(most, chunk.maxt), -Infinity);
+    return [{ mint, maxt }];
+  }
+  const overlaps = chunks.flatMap((chunk) =>
+    deleted
+      .filter((range) => range.mint <= chunk.maxt && range.maxt >= chunk.mint)
+      .map((range) => ({
+        mint: Math.max(range.mint, chunk.mint),
+        maxt: Math.min(range.maxt, chunk.maxt),
+      })),
+  );
+  return joinIntervals(overlaps);
 }
 
 /** Windows of several downsampled chunks cannot be made one. */

@@ -43,7 +43,8 @@ export interface RewriteConfig {
  * Blocks that nothing would change in are left alone.
  */
 export async function rewriteBlocks(config: RewriteConfig, tool: BucketTool): Promise<number> {
-  const progress = tool.progress('blocks rewritten', config.ids.length);
+  const what = config.dryRun ? 'blocks looked at' : 'blocks rewritten';
+  const progress = tool.progress(what, config.ids.length);
   for (const id of config.ids) {
     const kind = await rewriteOne(id, config, tool);
     progress.step(id, { kind });
