@@ -88,7 +88,7 @@ describe('block filters', () => {
     assert.deepEqual(shards.flat().sort(), [A, B, C]);
   });
 
-  test('consistencyDelay() goes by the upload time, else by the ULID, and lets compactors through', async () => {
+  test('consistencyDelay() goes by the upload time, else by the ULID, and lets what was made of others through', async () => {
     const now = 1_700_000_600_000;
     const at = (ms: number) => ({ uploadTime: new Date(ms).toISOString() });
     const old = idAt(now - 3_600_000);
@@ -97,6 +97,10 @@ describe('block filters', () => {
       sampleMeta({ ulid: A, ...thanosSection({ a: '1' }, at(now - 60_000)) }),
       sampleMeta({ ulid: B, ...thanosSection({ a: '1' }, at(now - 1000)) }),
       sampleMeta({ ulid: C, ...thanosSection({ a: '1' }, { ...at(now), source: 'compactor' }) }),
+      sampleMeta({
+        ulid: D,
+        ...thanosSection({ a: '1' }, { ...at(now), source: 'bucket.rewrite' }),
+      }),
       sampleMeta({
         ulid: old,
         ...thanosSection({ a: '1' }, { uploadTime: '0001-01-01T00:00:00Z' }),
@@ -108,7 +112,7 @@ describe('block filters', () => {
       consistencyDelay(30_000, { clock: { now: () => now }, metrics }),
       metas,
     );
-    assert.deepEqual(result.ids, [A, C, old]);
+    assert.deepEqual(result.ids, [A, C, D, old]);
     assert.equal(result.count('too-fresh'), 2);
     assert.match(await metrics.text(), /^thanos_consistency_delay_seconds 30$/m);
   });

@@ -119,11 +119,17 @@ export class GatherBlocks implements BlockFilter {
   }
 }
 
-const SOURCES_WITHOUT_DELAY = new Set(['compactor', 'compactor.repair', 'bucket.repair']);
+const SOURCES_WITHOUT_DELAY = new Set([
+  'compactor',
+  'compactor.repair',
+  'bucket.repair',
+  'bucket.rewrite',
+]);
 
 /**
  * Drops blocks uploaded less than `delayMs` ago, for object storage that takes a while to show all
- * of their files. Blocks of the compactor are let through: their inputs may go soon.
+ * of their files. Blocks made of others are let through, rewritten ones included, which wait in Thanos:
+ * their inputs may go soon.
  */
 export function consistencyDelay(
   delayMs: number,

@@ -6,12 +6,14 @@ import { after, before, describe, test } from 'node:test';
 import { emptyThanosMeta } from '#/blocks/block-files.ts';
 import { LocalBlockWork } from '#/compact/block-work.ts';
 import { mergedIdentity } from '#/compact/merged-meta.ts';
+import { successorIdentity } from '#/compact/rewrite-job.ts';
 import { nodeDisk } from '#/lib/disk.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import { Labels } from '#/model/labels.ts';
 import { BlockBuilder } from '#/tsdb/block-builder.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import { allTime } from '#/tsdb/series-deletion.ts';
 import { ThreadedBlockWork } from './threaded-block-work.ts';
 
 const IDS = ['01HERP1T00B6GR48QH7ECGPZ10', '01HERP1T00B6GR48QH7ECGPZ11'];
@@ -67,6 +69,27 @@ describe('ThreadedBlockWork', () => {
     await local.downsample(downsample('fine-here'), signal);
     await threaded.downsample(downsample('fine-there'), signal);
     await sameFiles('fine-here', 'fine-there');
+  });
+
+  test('rewrites on a thread as it would here', async () => {
+    const rewrite = (directory: string) => ({
+      input: join(root, 'in', IDS[0]!),
+      identity: successorIdentity(MADE, metas[0]!, {}),
+      edits: {
+        relabeling: [{ action: 'drop', source_labels: ['__name__'], regex: 'm1' }],
+        deletions: [
+          {
+            matchers: [{ type: '=~', name: '__name__', value: 'm2.*' }],
+            intervals: [allTime],
+          } as const,
+        ],
+      },
+      directory: join(root, directory),
+    });
+    const want = await local.rewrite(rewrite('rewritten-here'), signal);
+    assert.equal(want.seriesDropped, 12);
+    assert.deepEqual(await threaded.rewrite(rewrite('rewritten-there'), signal), want);
+    await sameFiles('rewritten-here', 'rewritten-there');
   });
 
   test('damage is told as damage', async () => {
