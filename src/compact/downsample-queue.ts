@@ -6,6 +6,7 @@ import type { BucketSnapshot, BucketView } from './bucket-view.ts';
 import { downsampleKey, runDownsampling } from './downsample-job.ts';
 import { planDownsampling } from './downsample-plan.ts';
 import type { DownsampleAges, DownsampleJob } from './downsample-plan.ts';
+import type { DownsampleWants } from './downsample-wants.ts';
 import type { GroupBoard } from './group-board.ts';
 import { GroupFault } from './group-fault.ts';
 import { groupBlocks, resolutionLabel } from './grouper.ts';
@@ -24,6 +25,8 @@ export interface DownsampleQueueOptions {
   readonly concurrency: number;
   /** Blocks that a compaction is taking up right now: they would be downsampled for nothing. */
   readonly isBusy?: (block: BlockMeta) => boolean;
+  /** Which jobs have any use; default all. */
+  readonly wants?: DownsampleWants;
   /** Told of each block that was worked at, one of `total` in this pass. */
   readonly onBlock?: (id: string, total: number) => void;
 }
@@ -48,7 +51,7 @@ export class DownsampleQueue {
 
   /** Every job that is due, after a look at the bucket. @throws UnavailableError without one. */
   async pass(signal: AbortSignal): Promise<PassResult> {
-    const jobs = this.#due(await this.#view.sync(signal));
+    const jobs = await this.#due(await this.#view.sync(signal), signal);
     const { disk, options } = this.#context;
     const keys = new Set(jobs.map(downsampleKey));
     await removeStrangers(disk, join(options.dataDirectory, 'downsample'), keys);
@@ -65,11 +68,13 @@ export class DownsampleQueue {
 
   /** Looks at the bucket for what is left to be done, and does nothing. */
   async showProgress(signal: AbortSignal): Promise<void> {
-    this.#due(await this.#view.sync(signal));
+    await this.#due(await this.#view.sync(signal), signal);
   }
 
-  #due({ metas, noDownsample }: BucketSnapshot): DownsampleJob[] {
-    const jobs = planDownsampling(metas.values(), noDownsample, this.#options.ages);
+  async #due(snapshot: BucketSnapshot, signal: AbortSignal): Promise<readonly DownsampleJob[]> {
+    const { ages, wants } = this.#options;
+    const all = planDownsampling(snapshot.metas.values(), snapshot.noDownsample, ages);
+    const jobs = wants === undefined ? all : await wants.of(all, snapshot, signal);
     this.#board.show(jobs.map(groupOf), ({ blocks }) => jobBacklog(blocks));
     return jobs;
   }

@@ -76,9 +76,7 @@ const SETTLING_MS = 48 * 3_600_000;
 export function planRetention(input: RetentionInput): RetentionPlan {
   const { metas, deletionMarks } = input.blocks;
   const groups = groupBlocks(metas.values());
-  const covered = coveredSources(
-    [...metas.values()].filter(({ ulid }) => !deletionMarks.has(ulid)),
-  );
+  const covered = coveredSources(aliveOf(input));
   const expired: BlockMeta[] = [];
   const held: BlockMeta[] = [];
   const due: DueRewrite[] = [];
@@ -113,6 +111,30 @@ export function planRetention(input: RetentionInput): RetentionPlan {
     );
   }
   return { expired, held, due };
+}
+
+/**
+ * For whose sake each of some blocks is to be downsampled: the classes of which a coarser resolution wants
+ * series, and has them from nobody.
+ */
+export function classesThatWant(
+  blocks: readonly BlockMeta[],
+  input: RetentionInput,
+): ReadonlyMap<BlockMeta, { readonly wanting: readonly SeriesClass[]; readonly isAll: boolean }> {
+  const { rules = [], retentions } = input;
+  const covered = coveredSources(aliveOf(input));
+  return new Map(
+    blocks.map((block) => {
+      const labels = Labels.fromObject(block.thanos?.labels ?? {});
+      const classes = seriesClasses(rules, retentions, labels);
+      const wanting = classes.filter((one) => isMissing(block, covered, one, input));
+      return [block, { wanting, isAll: wanting.length === classes.length }];
+    }),
+  );
+}
+
+function aliveOf({ blocks }: RetentionInput): readonly BlockMeta[] {
+  return [...blocks.metas.values()].filter(({ ulid }) => !blocks.deletionMarks.has(ulid));
 }
 
 /** Whether series of a class in a block would be past the retention of some resolution. */

@@ -115,6 +115,30 @@ describe('retention by rules', () => {
     assert.deepEqual(await seriesOf(world), ['0: job:up', '5: job:up up'], 'not downsampled again');
   });
 
+  test('what was downsampled and is past its time is not downsampled again', async () => {
+    for (const [series, keeping] of [
+      [['up', 'job:up'], 'job:up'],
+      [['up', 'down'], undefined],
+    ] as const) {
+      const world = await worldAt(45, [...series]);
+      const downsampleAges = DEFAULT_DOWNSAMPLE_AGES;
+      const retentions = new Map([[Resolution.FiveMinutes, 50 * DAY_MS]]);
+      const text = `- {match: '{__name__=~".*:.*"}', resolution_5m: 5y, resolution_1h: 1d}`;
+      const config = { downsampleAges, retentions, retentionRules: rules(text, retentions) };
+      const oneHour = { ...config, retentions: new Map([...retentions, [3_600_000, DAY_MS]]) };
+      await world.compact(oneHour);
+      await world.clock.advance(10 * DAY_MS);
+      await world.compact(oneHour);
+      const raw = `0: ${[...series].sort().join(' ')}`;
+      const want = keeping === undefined ? [raw] : [raw, `5: ${keeping}`];
+      assert.deepEqual(await seriesOf(world), want);
+      await world.clock.advance(3 * DAY_MS);
+      await world.compact(oneHour);
+      assert.deepEqual(await seriesOf(world), want);
+      assert.doesNotMatch(await world.metrics.text(), /thanos_compact_downsample_total\{.*\} 1/);
+    }
+  });
+
   test('rewritten blocks are compacted with others, and say what all have been through', async () => {
     const world = new CompactWorld();
     for (let from = 0; from < 10; from += 2) {

@@ -10,6 +10,7 @@ import { CompactMetrics } from '#/compact/compact-metrics.ts';
 import { Cleaner } from '#/compact/cleaner.ts';
 import { Compactor } from '#/compact/compactor.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
+import { DownsampleWants } from '#/compact/downsample-wants.ts';
 import { DownsampleQueue } from '#/compact/downsample-queue.ts';
 import { GroupBoard } from '#/compact/group-board.ts';
 import type { JobContext } from '#/compact/job-context.ts';
@@ -225,6 +226,11 @@ function queuesOf(
     const queue = new DownsampleQueue(view, context, {
       ...downsampling,
       ages: config.downsampleAges,
+      wants: new DownsampleWants(context, {
+        retentions: config.retentions,
+        rules: config.retentionRules ?? [],
+        ages: config.downsampleAges,
+      }),
       isBusy: ({ ulid }) => compacting.board.isBusy(ulid),
     });
     queues.push({
