@@ -76,7 +76,7 @@ export async function runRewriting(
   context: JobContext,
 ): Promise<RewriteOutcome> {
   const { block, lease, reason, onPhase } = job;
-  const { disk, clock, options, bucket, random } = context;
+  const { disk, clock, options, bucket, random, log } = context;
   const signal = AbortSignal.any([job.signal, lease.signal]);
   const directory = join(rewriteRoot(options.dataDirectory, reason), rewriteKey(job));
   if ((await readableMark(bucket, block.ulid, 'deletion', signal)) !== undefined) {
@@ -109,6 +109,9 @@ export async function runRewriting(
   const details = kind === 'empty' ? `nothing left after ${reason}` : 'source of rewritten block';
   await markForDeletion(block.ulid, details, context, signal);
   await disk.remove(directory);
+  const into = result.meta?.ulid ?? '';
+  const dropped = { series: seriesDropped, samples: samplesDropped };
+  log.info('block rewritten', { block: block.ulid, into, reason, ...dropped });
   if (result.meta === undefined) return { kind: 'empty', seriesDropped, samplesDropped };
   return { kind: 'rewritten', meta: result.meta, seriesDropped, samplesDropped };
 }
@@ -160,7 +163,7 @@ async function openHealthy(
 async function rewrite(
   { block, deletions }: RewriteJob,
   { meta, directory, ulid }: { meta: BlockMeta; directory: string; ulid: string },
-  { work, log }: JobContext,
+  { work }: JobContext,
   signal: AbortSignal,
 ): Promise<RewriteResult> {
   const external = Labels.fromObject(meta.thanos?.labels ?? {});
@@ -179,19 +182,13 @@ async function rewrite(
       signal,
     ),
   );
-  const { samplesRead, samplesDropped, seriesDropped } = result;
+  const { samplesRead } = result;
   if (result.kind !== 'unchanged' && samplesRead < meta.stats.numSamples) {
     throw wrongResult(
       `only ${samplesRead} samples are in block ${block.ulid}, whose meta.json says ${meta.stats.numSamples}`,
       [block.ulid],
     );
   }
-  log.info('block rewritten', {
-    block: block.ulid,
-    kind: result.kind,
-    series: seriesDropped,
-    samples: samplesDropped,
-  });
   return result;
 }
 

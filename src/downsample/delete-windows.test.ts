@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { CounterReset, formatHistogram } from '#/model/histogram.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { Resolution } from '#/tsdb/block-meta.ts';
 import { decodeChunk } from '#/tsdb/chunk.ts';
@@ -83,6 +84,47 @@ test('windows that stay keep their aggregates, and increases between them', () =
     { numRuns: 100 },
   );
 });
+
+test('windows of native histograms stay as they are, counters and gauges', () => {
+  for (const counterReset of [CounterReset.Unknown, CounterReset.Gauge]) {
+    const samples = new SampleBuffer();
+    for (let i = 0; i < 600; i++) {
+      samples.pushHistogram(i * STEP, {
+        counterReset,
+        schema: 0,
+        zeroThreshold: 0.1,
+        zeroCount: i,
+        count: 3 * i,
+        sum: i / 2,
+        positiveSpans: [{ offset: 0, length: 1 }],
+        positiveBuckets: Float64Array.of(2 * i),
+        negativeSpans: [],
+        negativeBuckets: new Float64Array(),
+        customValues: new Float64Array(),
+      });
+    }
+    const chunks = new Downsampler(Resolution.Raw, WINDOW).series(encodeSamples(samples));
+    const deleted = { mint: 20 * STEP, maxt: 400 * STEP - 1 };
+    const left = without(chunks, deleted.mint, deleted.maxt);
+    const ends = decoded(left, 'count').map(([time]) => time);
+    assert.equal(ends.length, 4 + 40);
+    for (const lane of ['sum', 'counter'] as const) {
+      const kept = histogramsOf(chunks, lane).filter(([time]) => ends.includes(time));
+      assert.deepEqual(histogramsOf(left, lane), kept);
+    }
+  }
+});
+
+function histogramsOf(chunks: readonly TimedChunk[], lane: Lane): [time: number, text: string][] {
+  return chunks.flatMap(({ data }) => {
+    const samples = new SampleBuffer();
+    decodeChunk(readAggregateChunk(data)[lane]!, -Infinity, Infinity, samples);
+    return Array.from(samples.times.subarray(0, samples.length), (time, i): [number, string] => [
+      time,
+      formatHistogram(samples.histograms![i]!),
+    ]);
+  });
+}
 
 test('a counter rises over a hole as it did over the windows that are gone', () => {
   const step = fc.integer({ min: 1, max: 50 });
