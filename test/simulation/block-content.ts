@@ -12,6 +12,8 @@ export interface WantedSeries {
   readonly samples: Map<number, number>;
   /** Whether all samples must be in it, or only those that a choice between replicas has left. */
   readonly isWhole: boolean;
+  /** What is older may have been taken out. */
+  readonly keptFromMs: number;
 }
 
 /** What is wrong with a block that should have those series, by the keys of their labels, and no others. */
@@ -34,8 +36,18 @@ export async function contentProblem(
       if (problem !== undefined) return `${name} ${problem}`;
     }
   }
-  for (const key of missing) if (wanted.get(key)!.isWhole) return `series ${key} is missing`;
+  for (const key of missing) {
+    const { isWhole, samples, keptFromMs } = wanted.get(key)!;
+    if (isWhole && neededOf(samples.keys(), keptFromMs) > 0) return `series ${key} is missing`;
+  }
   return undefined;
+}
+
+/** How many of the times are those of samples that must be there. */
+function neededOf(times: Iterable<number>, keptFromMs: number): number {
+  let needed = 0;
+  for (const time of times) if (time >= keptFromMs) needed++;
+  return needed;
 }
 
 const buffer = new SampleBuffer();
@@ -48,20 +60,23 @@ function decoded(chunk: EncodedChunk): SampleBuffer {
 
 function rawProblem(
   chunks: readonly TimedChunk[],
-  { samples, isWhole }: WantedSeries,
+  { samples, isWhole, keptFromMs }: WantedSeries,
 ): string | undefined {
   let found = 0;
+  let needed = 0;
   let last = Number.NEGATIVE_INFINITY;
   for (const chunk of chunks) {
     const { times, values, length } = decoded(chunk);
     for (let i = 0; i < length; i++, found++) {
       const time = times[i]!;
+      if (time >= keptFromMs) needed++;
       if (time <= last || samples.get(time) !== values[i]) return `has ${values[i]} at ${time}`;
       last = time;
     }
   }
-  if (found === samples.size || (!isWhole && found > 0)) return undefined;
-  return `has ${found} samples instead of ${samples.size}`;
+  const wanted = neededOf(samples.keys(), keptFromMs);
+  if (needed === wanted || (!isWhole && found > 0)) return undefined;
+  return `has ${needed} samples instead of ${wanted}`;
 }
 
 interface Window {
@@ -74,7 +89,7 @@ interface Window {
 /** Counts, sums, minima and maxima of all windows must be those of the samples in them. */
 function windowProblem(
   chunks: readonly TimedChunk[],
-  { samples, isWhole }: WantedSeries,
+  { samples, isWhole, keptFromMs }: WantedSeries,
   resolutionMs: number,
 ): string | undefined {
   if (!isWhole) return undefined;
@@ -96,12 +111,13 @@ function windowProblem(
   }
   for (const [start, { count, sum, min, max }] of wanted) {
     const got = found.get(start);
+    found.delete(start);
+    // A deletion may have taken a part of what the window was to be made of.
+    if (start < keptFromMs) continue;
     if (got?.count === count && got.sum === sum && got.min === min && got.max === max) continue;
     return `has ${JSON.stringify(got)} instead of ${JSON.stringify(wanted.get(start))} at ${start}`;
   }
-  return found.size === wanted.size
-    ? undefined
-    : `has ${found.size - wanted.size} windows too many`;
+  return found.size === 0 ? undefined : `has ${found.size} windows too many`;
 }
 
 function windowsOf(
@@ -121,4 +137,16 @@ function windowsOf(
     }
   }
   return windows;
+}
+
+/** The first time that a block has of a metric, of windows the end; Infinity if it has none. */
+export async function firstTimeOf(block: Block, metric: string): Promise<number> {
+  let first = Number.POSITIVE_INFINITY;
+  for await (const batch of streamSeries(block)) {
+    for (const { labels, chunks } of batch) {
+      if (labels.get('__name__') !== metric) continue;
+      for (const { mint } of chunks) first = Math.min(first, mint);
+    }
+  }
+  return first;
 }

@@ -1,5 +1,6 @@
 import { runCompact } from '#/components/compact.ts';
 import type { CompactConfig, CompactParts } from '#/components/compact.ts';
+import type { RetentionRule } from '#/compact/retention-rules.ts';
 import type { Lease, Leases } from '#/compact/lease.ts';
 import type { Runtime } from '#/components/runtime.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
@@ -25,11 +26,14 @@ export interface CompactorStyle {
   readonly consistencyDelayMs: number;
   /** Of raw blocks; 0 for ever. Downsampled ones stay. */
   readonly rawRetentionMs: number;
+  /** Of the doomed series, at every resolution; 0 for no such rule. */
+  readonly ruleRetentionMs: number;
 }
 
 /** The whole component, on a bucket that others compact too. */
 export function runCompactor(
   style: CompactorStyle,
+  rules: readonly RetentionRule[],
   bucket: Bucket,
   runtime: Runtime,
   parts: CompactParts,
@@ -63,6 +67,7 @@ export function runCompactor(
     // Given as one of the parts, to be watched.
     leases: undefined,
     retentions: new Map([[Resolution.Raw, style.rawRetentionMs]]),
+    retentionRules: rules,
     downsampleAges: { fiveMinutesMs: DOWNSAMPLED_FROM_MS, oneHourMs: 24 * HOUR_MS },
   };
   return runCompact(config, runtime, parts);

@@ -1,4 +1,5 @@
 import { BucketIndexReader } from '#/blocks/bucket-index-reader.ts';
+import { DeletionView } from '#/blocks/deletion-view.ts';
 import { BlockFetcher } from '#/blocks/fetcher.ts';
 import { consistencyDelay, DeduplicateFilter, MarkFilter } from '#/blocks/filters.ts';
 import { LruByteCache } from '#/cache/lru.ts';
@@ -7,6 +8,7 @@ import { every } from '#/lib/clock.ts';
 import { messageOf } from '#/lib/errors.ts';
 import { Gate } from '#/lib/gate.ts';
 import { untilSuccess } from '#/lib/retry.ts';
+import { together } from '#/lib/together.ts';
 import { MAX_TIME, MIN_TIME } from '#/model/time.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { BucketBlocks } from '#/storeapi/bucket-blocks.ts';
@@ -16,6 +18,9 @@ import type { Store } from '#/storeapi/store.ts';
 import { HOUR_MS, MINUTE_MS } from './truth.ts';
 
 const DIRECTORY = '/store';
+
+/** A view of deletions that is older makes answers incomplete. */
+export const DELETIONS_MAX_AGE_MS = HOUR_MS;
 
 export interface GatewayOptions {
   readonly listing: 'concurrent' | 'recursive' | 'bucket-index';
@@ -70,11 +75,23 @@ export async function runGateway(
     log,
     metrics,
   });
+  const deletions = new DeletionView({
+    bucket,
+    maxAgeMs: DELETIONS_MAX_AGE_MS,
+    clock,
+    log,
+    metrics,
+  });
   const failed = (thrown: unknown) => log.warn('no first look', { err: messageOf(thrown) });
-  await untilSuccess(clock, MINUTE_MS, signal, () => blocks.sync(signal), failed);
+  const look = async (of: AbortSignal) => {
+    await deletions.sync(of);
+    await blocks.sync(of);
+  };
+  await untilSuccess(clock, MINUTE_MS, signal, () => look(signal), failed);
   onReady(
     new BucketStore({
       blocks,
+      deletions,
       limits: { series: 0, samples: 0, bytes: 0 },
       gate: new Gate(0),
       timeRange: () => ({ mint: MIN_TIME, maxt: MAX_TIME }),
@@ -82,12 +99,14 @@ export async function runGateway(
       metrics,
     }),
   );
-  await every(clock, 20 * MINUTE_MS, signal, async (of) => {
-    try {
-      await blocks.sync(of);
-    } catch (thrown) {
-      of.throwIfAborted();
-      log.warn('cannot look into the bucket', { err: messageOf(thrown) });
-    }
-  });
+  const follow = (sync: (of: AbortSignal) => Promise<void>) => (followed: AbortSignal) =>
+    every(clock, 20 * MINUTE_MS, followed, async (of) => {
+      try {
+        await sync(of);
+      } catch (thrown) {
+        of.throwIfAborted();
+        log.warn('cannot look into the bucket', { err: messageOf(thrown) });
+      }
+    });
+  await together(signal, [follow((of) => blocks.sync(of)), follow((of) => deletions.sync(of))]);
 }

@@ -5,10 +5,11 @@ import type { MemoryBucket } from '#/objstore/memory.ts';
 import { Block } from '#/tsdb/block.ts';
 import { META_FILENAME, parseBlockMeta, Resolution } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
-import { contentProblem } from './block-content.ts';
+import { contentProblem, firstTimeOf } from './block-content.ts';
 import type { WantedSeries } from './block-content.ts';
+import type { Doom } from './doom.ts';
 import type { Excuse } from './excuses.ts';
-import { indexesIn } from './truth.ts';
+import { DOOMED, indexesIn } from './truth.ts';
 import type { Replica, Truth } from './truth.ts';
 
 /** A block as a Prometheus cut it: what everything in the bucket comes from. */
@@ -35,6 +36,7 @@ interface LedgerOptions {
   readonly downsampledFromMs: number;
   /** Whether merged blocks have the samples of all replicas, or those that a choice has left. */
   readonly keepsAllSamples: boolean;
+  readonly doom: Doom;
   readonly violated: (invariant: string, detail: string) => void;
 }
 
@@ -208,6 +210,19 @@ export class Ledger {
     return Block.open(disk, `/${ulid}`);
   }
 
+  /** Blocks that still have samples which had to go from everywhere. */
+  async doomed(): Promise<string[]> {
+    const untilMs = this.#options.doom.goneUntilMs();
+    const found: string[] = [];
+    for (const [id, meta] of this.complete) {
+      if (this.#markedAt.has(id)) continue;
+      const block = await this.#open(meta);
+      const time = await firstTimeOf(block, DOOMED);
+      if (time <= untilMs) found.push(id);
+    }
+    return found;
+  }
+
   /** What the block's sources have, by the keys of the series' labels. */
   #contentOf({ compaction }: BlockMeta): Map<string, WantedSeries> {
     const content = new Map<string, WantedSeries>();
@@ -219,6 +234,7 @@ export class Ledger {
         const { samples } = content.getOrInsertComputed(series.labels.key, () => ({
           samples: new Map(),
           isWhole: series.isOwn || this.#options.keepsAllSamples,
+          keptFromMs: this.#options.doom.keptFromMs(series.labels.get('__name__')),
         }));
         for (let i = from; i < to; i++) samples.set(series.times[i]!, series.values[i]!);
       }

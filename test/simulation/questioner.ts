@@ -1,5 +1,5 @@
 import { unlimitedBudget } from '#/lib/memory-budget.ts';
-import { messageOf } from '#/lib/errors.ts';
+import { messageOf, UnavailableError } from '#/lib/errors.ts';
 import type { ManualClock } from '#/lib/manual-clock.ts';
 import { randomInteger, randomItem } from '#/lib/random.ts';
 import type { Random } from '#/lib/random.ts';
@@ -13,19 +13,25 @@ import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { ProxyStore } from '#/storeapi/proxy-store.ts';
 import type { ProxyEndpoint } from '#/storeapi/proxy-store.ts';
 import { PartialResponse } from '#/storeapi/store.ts';
+import type { SeriesRequest, Store } from '#/storeapi/store.ts';
 import { MemoryLog } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
+import { decodeChunk } from '#/tsdb/chunk.ts';
 import { differenceOf } from './answers.ts';
+import type { Doom } from './doom.ts';
 import type { EventLog } from './event-log.ts';
 import { isExcused } from './excuses.ts';
 import type { Excuse } from './excuses.ts';
 import { Oracle } from './oracle.ts';
 import { drawRate, drawRaw, drawWhole, RESOLUTIONS } from './panel.ts';
 import type { Question } from './panel.ts';
-import { HOUR_MS, MINUTE_MS } from './truth.ts';
+import { DELETIONS_MAX_AGE_MS } from './gateway.ts';
+import { DOOMED, HOUR_MS, MINUTE_MS } from './truth.ts';
 import type { Replica, Truth } from './truth.ts';
 
 const LONGEST_QUERY_MS = 20 * HOUR_MS;
+/** A listing that lags behind may hide a deletion, too. */
+const HONOURED_MS = DELETIONS_MAX_AGE_MS + HOUR_MS / 2;
 
 interface QuestionerOptions {
   readonly clock: ManualClock;
@@ -40,6 +46,9 @@ interface QuestionerOptions {
   readonly keptFromMs: () => number;
   /** Whether every sample of both replicas must be in an answer, or only one of two now and then. */
   readonly keepsAllSamples: boolean;
+  readonly doom: Doom;
+  /** The store gateway, if there is one now. */
+  readonly gateway: () => Store | undefined;
   readonly violated: (invariant: string, detail: string) => void;
 }
 
@@ -85,6 +94,7 @@ export class Questioner {
       for (const question of questions) {
         if (!(await this.#askPanel(question, nowMs))) isComplete = false;
       }
+      await this.#askDeleted(nowMs);
       return isComplete;
     } catch (thrown) {
       violated('what is lost makes an answer incomplete, not an error', messageOf(thrown));
@@ -165,8 +175,9 @@ export class Questioner {
         if (!isRight && !mayBeCoarse(time)) return `${key} has ${value} at ${time}`;
       }
       if (!isComplete || !(known.isOwn || this.#options.keepsAllSamples)) continue;
+      const keptFromMs = this.#options.doom.keptFromMs(known.labels.get('__name__'));
       for (const [i, time] of known.times.entries()) {
-        if (time < mint || time > maxt || found.has(time)) continue;
+        if (time < keptFromMs || time < mint || time > maxt || found.has(time)) continue;
         if (isExcused(excuses, { mint: time, maxt: time }, known.replicas[i])) continue;
         return `${key} has no sample at ${time}`;
       }
@@ -220,6 +231,48 @@ export class Questioner {
   #excusesOf({ isRaw }: Question): readonly Excuse[] {
     const { raw, all } = this.#options.excuses();
     return isRaw ? raw : all;
+  }
+
+  /** What was deleted is not in an answer of a store that has had the time to look for deletions. */
+  async #askDeleted(nowMs: number): Promise<void> {
+    const { doom, gateway, violated, events } = this.#options;
+    const untilMs = doom.deletedUntilMs(nowMs - HONOURED_MS);
+    const store = gateway();
+    if (untilMs === Number.NEGATIVE_INFINITY || store === undefined) return;
+    const request: SeriesRequest = {
+      mint: this.#options.startMs,
+      maxt: untilMs,
+      matchers: [newMatcher('=', '__name__', DOOMED)],
+      maxResolutionMs: randomItem(this.#options.random, RESOLUTIONS),
+      aggregates: ['count'],
+      skipChunks: false,
+      partialResponse: PartialResponse.Warn,
+      withoutReplicaLabels: [],
+      limit: 0,
+      wantsStats: false,
+      batchSize: 64,
+    };
+    const warnings: string[] = [];
+    const times: number[] = [];
+    try {
+      for await (const batch of store.series(request, { ...context(), tenant: '' })) {
+        warnings.push(...batch.warnings);
+        for (const { chunks } of batch.series) {
+          const samples = new SampleBuffer();
+          for (const { raw, count } of chunks) decodeChunk(raw ?? count!, 0, untilMs, samples);
+          times.push(...samples.times.subarray(0, samples.length));
+        }
+      }
+    } catch (thrown) {
+      if (thrown instanceof UnavailableError) return;
+      throw thrown;
+    }
+    events.add('questioner', `asked for what is deleted: ${times.length} samples`);
+    if (times.length === 0 || warnings.length > 0) return;
+    violated(
+      'what is deleted is never answered',
+      `${DOOMED} has ${times.length} samples from before ${untilMs}, the first at ${times[0]}`,
+    );
   }
 
   #queryable({ algorithm, maxResolutionMs }: Pick<Question, 'algorithm' | 'maxResolutionMs'>): {

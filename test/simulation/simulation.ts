@@ -1,3 +1,4 @@
+import { deletionName } from '#/blocks/series-deletions.ts';
 import { Shipper } from '#/blocks/shipper.ts';
 import { PARTIAL_UPLOAD_AGE_MS } from '#/compact/cleaner.ts';
 import { ProbedLeases } from '#/compact/probed-leases.ts';
@@ -19,6 +20,7 @@ import {
 import type { CompactorStyle } from './compactor.ts';
 import { convergenceProblems } from './convergence.ts';
 import { EventLog } from './event-log.ts';
+import { Doom } from './doom.ts';
 import { FaultCounts } from './fault-counts.ts';
 import type { FaultTotals } from './fault-counts.ts';
 import { runGateway } from './gateway.ts';
@@ -28,7 +30,7 @@ import { Machine } from './machine.ts';
 import type { Life, Program, Surroundings } from './machine.ts';
 import { FakePrometheus, PROMETHEUS_DIRECTORY } from './prometheus.ts';
 import { Questioner } from './questioner.ts';
-import { drawTruth, HOUR_MS, MINUTE_MS, REPLICAS } from './truth.ts';
+import { DOOMED, drawTruth, HOUR_MS, MINUTE_MS, REPLICAS } from './truth.ts';
 import type { Replica, Truth } from './truth.ts';
 import { variants } from './variants.ts';
 import type { Variant, VariantName } from './variants.ts';
@@ -84,6 +86,7 @@ class Simulation {
   readonly #bucket: MemoryBucket;
   readonly #ledger: Ledger;
   readonly #truth: Truth;
+  readonly #doom: Doom;
   readonly #leaseWatch: LeaseWatch;
   readonly #questioner: Questioner;
   readonly #around: Surroundings;
@@ -106,6 +109,7 @@ class Simulation {
     const violated = (invariant: string, detail: string) => this.#violated(invariant, detail);
     const style = drawStyle(this.#random(4));
     const keepsAllSamples = !style.mergesReplicas || style.algorithm === 'chain';
+    this.#doom = new Doom(style.ruleRetentionMs, { now, skewMs: climate.skewMs });
     this.#ledger = new Ledger({
       bucket: this.#bucket,
       truth: this.#truth,
@@ -117,6 +121,7 @@ class Simulation {
         maxt + style.rawRetentionMs <= now() + climate.skewMs,
       downsampledFromMs: DOWNSAMPLED_FROM_MS,
       keepsAllSamples,
+      doom: this.#doom,
       violated,
     });
     this.#leaseWatch = new LeaseWatch(violated);
@@ -153,6 +158,8 @@ class Simulation {
         return Math.max(START_MS, now() - rawRetentionMs + climate.skewMs + 1000);
       },
       keepsAllSamples,
+      doom: this.#doom,
+      gateway: () => (this.#gatewayStore?.life.isAlive ? this.#gatewayStore.store : undefined),
       violated,
     });
     this.#events.add('seed', `${seed} ${JSON.stringify({ style, climate })}`);
@@ -164,6 +171,7 @@ class Simulation {
     void this.#askAlways();
     void this.#disturbClocks();
     for (const timeMs of this.#weather.climate.deletionsByHandMs) void this.#deleteByHand(timeMs);
+    for (const timeMs of this.#weather.climate.deletionRequestsMs) void this.#deleteSeries(timeMs);
     const endMs = START_MS + DISTURBED_MS + QUIET_MS;
     while (this.#clock.now() < endMs && this.#violation === undefined) {
       await this.#clock.advance(10 * MINUTE_MS);
@@ -236,10 +244,16 @@ class Simulation {
         this.#variant.leases ??
         new ProbedLeases({ bucket, holder: life.name, ttlMs: LEASE_MS, clock, log });
       const work = this.#variant.work?.(disk);
-      await runCompactor(style, this.#variant.compactorBucket?.(bucket) ?? bucket, runtime, {
-        leases: this.#leaseWatch.watched(leases, life),
-        ...(work === undefined ? {} : { work }),
-      });
+      await runCompactor(
+        style,
+        this.#doom.rules,
+        this.#variant.compactorBucket?.(bucket) ?? bucket,
+        runtime,
+        {
+          leases: this.#leaseWatch.watched(leases, life),
+          ...(work === undefined ? {} : { work }),
+        },
+      );
     };
   }
 
@@ -299,6 +313,14 @@ class Simulation {
       randomItem(random, this.#machines()).adjustClock();
       if (random.next() < 0.3) randomItem(random, this.#machines()).restart();
     }
+  }
+
+  async #deleteSeries(timeMs: number): Promise<void> {
+    await this.#clock.sleep(timeMs - this.#clock.now());
+    const { id } = await this.#doom.ask(this.#bucket, this.#random(9));
+    const name = deletionName(id);
+    this.#around.history.add({ timeMs: this.#clock.now(), name, before: undefined });
+    this.#events.add('administrator', `deletes ${DOOMED}: ${name}`);
   }
 
   async #deleteByHand(timeMs: number): Promise<void> {
@@ -366,6 +388,7 @@ function drawStyle(random: Random): CompactorStyle {
     concurrency: randomItem(random, [1, 2]),
     consistencyDelayMs: randomItem(random, [0, 10 * MINUTE_MS]),
     rawRetentionMs: random.next() < 0.4 ? randomItem(random, [10, 18]) * HOUR_MS : 0,
+    ruleRetentionMs: random.next() < 0.4 ? randomItem(random, [4, 8]) * HOUR_MS : 0,
   };
 }
 

@@ -8,6 +8,9 @@ export const BLOCK_MS = 2 * HOUR_MS;
 /** Two or three scrapes to a window of five minutes. */
 export const SCRAPE_MS = 2 * MINUTE_MS;
 
+/** A metric that nobody wants for long: rules of retention and deletions are about it. */
+export const DOOMED = 'scratch';
+
 export const REPLICAS = ['a', 'b'] as const;
 export type Replica = (typeof REPLICAS)[number];
 
@@ -46,6 +49,7 @@ export function drawTruth(random: Random, startMs: number, durationMs: number): 
       const own: Target[] = [
         { ...counter(random, scrapes, { __name__: 'own_total', instance: replica }), isOwn: true },
         { ...gauge(random, scrapes, { __name__: 'own_level', instance: replica }), isOwn: true },
+        { ...gauge(random, scrapes, { __name__: DOOMED, instance: replica }), isOwn: true },
       ];
       const gaps = Array.from({ length: randomInteger(random, 0, 4) }, () => {
         const from = random.next() * durationMs;

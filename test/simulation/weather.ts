@@ -17,6 +17,8 @@ export interface Climate {
   readonly fullDisks: readonly (Period & { readonly machine: number })[];
   /** When somebody deletes a block's directory with his own hands. */
   readonly deletionsByHandMs: readonly number[];
+  /** When somebody asks for series to be deleted. */
+  readonly deletionRequestsMs: readonly number[];
   /** Upper bound of the usual time that a request takes. */
   readonly latencyMs: number;
 }
@@ -57,6 +59,12 @@ export function drawClimate(random: Random, startMs: number, durationMs: number)
       machine: randomInteger(random, 0, 4),
     })),
     deletionsByHandMs: chance(0.15) ? [startMs + random.next() * durationMs] : [],
+    deletionRequestsMs: chance(0.4)
+      ? Array.from(
+          { length: randomInteger(random, 1, 3) },
+          () => startMs + Math.floor(random.next() * durationMs),
+        )
+      : [],
     latencyMs: randomItem(random, [20, 200, 2000]),
   };
 }
@@ -70,6 +78,7 @@ export const fairWeather: Climate = {
   storms: [],
   fullDisks: [],
   deletionsByHandMs: [],
+  deletionRequestsMs: [],
   latencyMs: 100,
 };
 
