@@ -15,6 +15,7 @@ import { EvaluationError } from '#/promql/evaluation-error.ts';
 export interface ApiResult {
   /** Any JSON value, or its text in pieces; `undefined` for a reply without content. */
   readonly data: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly warnings?: readonly string[];
   /** Which endpoints failed to contribute, and over which time. */
   readonly missing?: readonly MissingEndpoint[];
@@ -33,7 +34,19 @@ export class JsonText {
   }
 }
 
-type ErrorType = 'bad_data' | 'execution' | 'canceled' | 'timeout' | 'internal' | 'not_found';
+type ErrorType =
+  | 'bad_data'
+  | 'execution'
+  | 'canceled'
+  | 'timeout'
+  | 'internal'
+  | 'not_found'
+  | 'unavailable';
+
+/** Somebody asks for what a flag would have to allow. */
+export class DisabledError extends Error {
+  override readonly name = 'DisabledError';
+}
 
 /** CORS as Thanos answers it, on every reply of the API. */
 export const corsHeaders = {
@@ -82,7 +95,9 @@ export function withoutCors(routes: readonly Route[]): Route[] {
 
 function success(result: ApiResult): HttpReply {
   const { data, warnings = [], missing = [], annotations = [], infos = [] } = result;
-  if (data === undefined) return { status: 204, headers: corsHeaders, body: '' };
+  if (data === undefined) {
+    return { status: 204, headers: { ...corsHeaders, ...result.headers }, body: '' };
+  }
   const notes = [...new Set([...warnings, ...annotations])];
   const isIncomplete = warnings.length > 0 || missing.length > 0;
   const members = [
@@ -94,7 +109,11 @@ function success(result: ApiResult): HttpReply {
   return {
     status: 200,
     contentType: 'application/json',
-    headers: { ...corsHeaders, ...(isIncomplete ? { 'cache-control': 'no-store' } : {}) },
+    headers: {
+      ...corsHeaders,
+      ...result.headers,
+      ...(isIncomplete ? { 'cache-control': 'no-store' } : {}),
+    },
     body:
       data instanceof JsonText
         ? inEnvelope(data.pieces, tail)
@@ -122,6 +141,7 @@ function failure(thrown: unknown): HttpReply {
 /** The one table from kinds of failure to Prometheus's error types. */
 function classify(thrown: unknown): { status: number; errorType: ErrorType } {
   if (thrown instanceof BadInputError) return { status: 400, errorType: 'bad_data' };
+  if (thrown instanceof DisabledError) return { status: 503, errorType: 'unavailable' };
   if (thrown instanceof NotFoundError) return { status: 404, errorType: 'not_found' };
   if (
     thrown instanceof EvaluationError ||

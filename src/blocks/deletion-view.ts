@@ -189,17 +189,28 @@ export function pendingDeletions(
   meta: BlockMeta,
   requests: Iterable<DeletionRequest>,
 ): readonly SeriesDeletion[] {
-  const labels = Labels.fromObject(meta.thanos?.labels ?? {});
-  const resolutionMs = meta.thanos?.downsample.resolution ?? 0;
   const applied = appliedDeletions(meta);
   const pending: SeriesDeletion[] = [];
-  for (const { id, matchers, mint, maxt } of requests) {
-    if (applied.has(id) || mint >= meta.maxTime || maxt < meta.minTime) continue;
-    for (const selector of matchers) {
-      const whole = { id, matchers: selector, intervals: [{ mint, maxt }] };
-      const within = deletionWithin(whole, labels, resolutionMs);
-      if (within !== undefined) pending.push(within);
-    }
+  for (const request of requests) {
+    if (!applied.has(request.id)) pending.push(...deletionsWithin(request, meta));
   }
   return pending.length === 0 ? none : pending;
+}
+
+/** Whether a request is about the time and the external labels of a block. */
+export function selectsBlock(request: DeletionRequest, meta: BlockMeta): boolean {
+  return deletionsWithin(request, meta).length > 0;
+}
+
+function deletionsWithin(
+  { id, matchers, mint, maxt }: DeletionRequest,
+  { minTime, maxTime, thanos }: BlockMeta,
+): readonly SeriesDeletion[] {
+  if (mint >= maxTime || maxt < minTime) return none;
+  const labels = Labels.fromObject(thanos?.labels ?? {});
+  const resolutionMs = thanos?.downsample.resolution ?? 0;
+  return matchers.flatMap((selector) => {
+    const whole = { id, matchers: selector, intervals: [{ mint, maxt }] };
+    return deletionWithin(whole, labels, resolutionMs) ?? [];
+  });
 }

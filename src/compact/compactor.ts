@@ -30,6 +30,8 @@ export interface CompactorOptions {
   readonly throughput: Throughput;
   /** Groups that are worked at at once. */
   readonly concurrency: number;
+  /** Blocks that must go through something else first: no compaction takes them up. Default: none. */
+  readonly isHeld?: (ulid: string) => boolean;
 }
 
 /**
@@ -43,6 +45,7 @@ export class Compactor {
   readonly #context: JobContext;
   readonly #throughput: Throughput;
   readonly #concurrency: number;
+  readonly #isHeld: (ulid: string) => boolean;
 
   constructor(view: BucketView, context: JobContext, options: CompactorOptions) {
     this.#view = view;
@@ -50,6 +53,7 @@ export class Compactor {
     this.#context = context;
     this.#throughput = options.throughput;
     this.#concurrency = options.concurrency;
+    this.#isHeld = options.isHeld ?? (() => false);
   }
 
   /** One step for every group, after a look at the bucket. @throws UnavailableError without one. */
@@ -153,6 +157,7 @@ export class Compactor {
       return 'idle';
     }
     checkHoles(plan, snapshot.unreadable);
+    if (plan.some(({ ulid }) => this.#isHeld(ulid))) return 'idle';
     await using lease = await leases.acquire(compactionLease(group), signal);
     if (lease === undefined) return 'elsewhere';
     await this.#mark(marks, lease, signal);

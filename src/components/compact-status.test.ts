@@ -107,7 +107,7 @@ describe('the status of a compactor', () => {
     }
     const { status, text } = await world.ask('/-/ready');
     assert.equal(status, 503);
-    assert.match(text, /^NOT OK: compaction: no pass has succeeded for \d+ minutes: /);
+    assert.match(text, /^NOT OK: series deletion: no pass has succeeded for \d+ minutes: /);
     assert.equal((await world.ask('/-/healthy')).status, 200);
     const metrics = await world.metrics.text();
     assert.match(metrics, /hindsight_compact_queue_in_trouble\{queue="compaction"\} 1\n/);

@@ -2,6 +2,8 @@ import { blocksRoutes } from '#/api/blocks.ts';
 import type { BlocksApi } from '#/api/blocks.ts';
 import { compactRoutes } from '#/api/compact.ts';
 import { withoutCors } from '#/api/envelope.ts';
+import { seriesDeletionRoutes } from '#/api/series-deletions.ts';
+import type { SeriesDeletionApi } from '#/api/series-deletions.ts';
 import { statusRoutes } from '#/api/status.ts';
 import type { StatusApi } from '#/api/status.ts';
 import { compactUiRoutes } from '#/api/ui.ts';
@@ -40,6 +42,7 @@ export function compactWebRoutes(
     readonly view: BucketView;
     readonly fetcher: BlockFetcher;
     readonly bucket: Bucket;
+    readonly deletions: SeriesDeletionApi;
   },
   { clock, log }: Pick<Runtime, 'clock' | 'log'>,
 ): Route[] {
@@ -59,6 +62,7 @@ export function compactWebRoutes(
   const routes = [
     ...blocksRoutes(blocks),
     ...compactRoutes(source),
+    ...seriesDeletionRoutes(parts.deletions),
     ...statusRoutes(config.status),
     ...compactUiRoutes(source, blocks),
   ];

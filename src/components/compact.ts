@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import { DeletionView } from '#/blocks/deletion-view.ts';
+import type { BlockFetcher } from '#/blocks/fetcher.ts';
 import { BucketIndexWriter } from '#/blocks/bucket-index-writer.ts';
 import { noticingBucket } from '#/blocks/noticing-bucket.ts';
 import type { HashFunction } from '#/blocks/upload-block.ts';
@@ -9,6 +11,7 @@ import type { BucketView } from '#/compact/bucket-view.ts';
 import { CompactMetrics } from '#/compact/compact-metrics.ts';
 import { Cleaner } from '#/compact/cleaner.ts';
 import { Compactor } from '#/compact/compactor.ts';
+import { DeletionQueue } from '#/compact/deletion-queue.ts';
 import type { DownsampleAges } from '#/compact/downsample-plan.ts';
 import { DownsampleWants } from '#/compact/downsample-wants.ts';
 import { DownsampleQueue } from '#/compact/downsample-queue.ts';
@@ -33,6 +36,8 @@ import { every } from '#/lib/clock.ts';
 import { together } from '#/lib/together.ts';
 import type { Bucket } from '#/objstore/bucket.ts';
 import { withReason } from '#/objstore/with-reason.ts';
+import { compactDeletionApi } from './compact-deletions.ts';
+import type { SeriesDeletionConfig } from './compact-deletions.ts';
 import { openCompactFetcher, openCompactView } from './compact-view.ts';
 import type { CompactViewConfig } from './compact-view.ts';
 import { compactWebRoutes } from './compact-web.ts';
@@ -75,6 +80,7 @@ export interface CompactConfig extends CompactViewConfig {
   readonly retentionRules?: readonly RetentionRule[];
   /** Only say in the log what retention would take. */
   readonly retentionDryRun?: boolean;
+  readonly seriesDeletions: SeriesDeletionConfig;
   /** The page and the APIs beside it; none when absent. */
   readonly web?: CompactWebConfig;
 }
@@ -130,9 +136,25 @@ export async function runCompact(
   };
   const fetcher = openCompactFetcher(viewConfig, bucket, runtime);
   const view = openCompactView(viewConfig, bucket, runtime, fetcher);
-  const { queues, source } = queuesOf(config, view, context);
+  const deletions = new DeletionView({
+    bucket,
+    maxAgeMs: config.waitIntervalMs,
+    clock,
+    log,
+    metrics,
+  });
+  const { queues, source, deletionQueue } = queuesOf(config, { view, fetcher, deletions }, context);
   const show = async () => showStatus(await source.status(), context.metrics);
-  const routes = compactWebRoutes(config.web, { source, view, fetcher, bucket }, runtime);
+  const deletionApi = compactDeletionApi(
+    config.seriesDeletions.adminApi,
+    { queue: deletionQueue, deletions, bucket },
+    runtime,
+  );
+  const routes = compactWebRoutes(
+    config.web,
+    { source, view, fetcher, bucket, deletions: deletionApi },
+    runtime,
+  );
   const serve = parts.serve ?? ((all) => serveHttp({ ...config.http, routes: all }, runtime));
   open.use(await serve(routes));
   open.defer(() => probe.notReady('stopping'));
@@ -200,10 +222,19 @@ async function openBucket(
 /** In the order in which a single run goes through them. */
 function queuesOf(
   config: CompactConfig,
-  view: BucketView,
+  look: {
+    readonly view: BucketView;
+    readonly fetcher: BlockFetcher;
+    readonly deletions: DeletionView;
+  },
   context: JobContext,
-): { readonly queues: readonly WatchedQueue[]; readonly source: StatusSource } {
+): {
+  readonly queues: readonly WatchedQueue[];
+  readonly source: StatusSource;
+  readonly deletionQueue: DeletionQueue;
+} {
   const { clock, disk } = context;
+  const { view } = look;
   const { waitIntervalMs, dataDirectory, concurrency, downsampleConcurrency } = config;
   const compacting = { board: new GroupBoard(clock), throughput: new Throughput(), concurrency };
   const downsampling = {
@@ -211,17 +242,38 @@ function queuesOf(
     throughput: new Throughput(),
     concurrency: downsampleConcurrency,
   };
-  const compactor = new Compactor(view, context, compacting);
+  const rewriting = { board: new GroupBoard(clock), throughput: new Throughput(), concurrency };
+  const deletionQueue = new DeletionQueue(view, context, {
+    ...look,
+    rewriter: new BlockRewriter(rewriting.board, context),
+    keepMs: config.seriesDeletions.keepMs,
+    concurrency,
+    isBusy: (id) => compacting.board.isBusy(id),
+  });
+  const isHeld = (ulid: string) => deletionQueue.holds(ulid);
+  const compactor = new Compactor(view, context, { ...compacting, isHeld });
   const queues: Queue[] = [
+    {
+      name: 'series deletion',
+      intervalMs: waitIntervalMs,
+      pass: (signal) => deletionQueue.pass(signal),
+      lastSignMs: () => rewriting.board.lastSignMs,
+    },
     {
       name: 'compaction',
       intervalMs: waitIntervalMs,
-      pass: (signal) => compactor.pass(signal),
+      pass: async (signal) => {
+        await deletionQueue.look(signal);
+        return compactor.pass(signal);
+      },
       showProgress: (signal) => compactor.showProgress(signal),
       lastSignMs: () => compacting.board.lastSignMs,
     },
   ];
-  const work = [{ queue: 'compaction', ...compacting }];
+  const work = [
+    { queue: 'series deletion', ...rewriting },
+    { queue: 'compaction', ...compacting },
+  ];
   if (config.downsampleAges !== undefined) {
     const queue = new DownsampleQueue(view, context, {
       ...downsampling,
@@ -231,12 +283,15 @@ function queuesOf(
         rules: config.retentionRules ?? [],
         ages: config.downsampleAges,
       }),
-      isBusy: ({ ulid }) => compacting.board.isBusy(ulid),
+      isBusy: ({ ulid }) => compacting.board.isBusy(ulid) || isHeld(ulid),
     });
     queues.push({
       name: 'downsampling',
       intervalMs: waitIntervalMs,
-      pass: (signal) => queue.pass(signal),
+      pass: async (signal) => {
+        await deletionQueue.look(signal);
+        return queue.pass(signal);
+      },
       showProgress: (signal) => queue.showProgress(signal),
       lastSignMs: () => downsampling.board.lastSignMs,
     });
@@ -256,7 +311,8 @@ function queuesOf(
   }
   const cleaner = new Cleaner(view, context, {
     deleteDelayMs: config.deleteDelayMs,
-    isBusy: (id) => [compacting, downsampling, retaining].some(({ board }) => board.isBusy(id)),
+    isBusy: (id) =>
+      [compacting, downsampling, retaining, rewriting].some(({ board }) => board.isBusy(id)),
   });
   queues.push({
     name: 'cleaning',
@@ -279,7 +335,7 @@ function queuesOf(
     unreadable: () => view.unreadable,
     ...(retention === undefined ? {} : { retention: () => retention.backlog }),
   });
-  return { queues: watched, source };
+  return { queues: watched, source, deletionQueue };
 }
 
 /** `undefined` if everything is kept for ever. */

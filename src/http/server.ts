@@ -34,7 +34,7 @@ export interface HttpReply {
 }
 
 export interface Route {
-  readonly methods: readonly ('GET' | 'POST' | 'OPTIONS')[];
+  readonly methods: readonly ('GET' | 'POST' | 'PUT' | 'DELETE' | 'OPTIONS')[];
   /** `/api/v1/label/:name/values`; `*` at the end takes everything below. */
   readonly path: string;
   /** The `handler` label of the request metrics. */

@@ -68,6 +68,7 @@ export function runCompactor(
     leases: undefined,
     retentions: new Map([[Resolution.Raw, style.rawRetentionMs]]),
     retentionRules: rules,
+    seriesDeletions: { keepMs: 30 * 24 * 3_600_000, adminApi: false },
     downsampleAges: { fiveMinutesMs: DOWNSAMPLED_FROM_MS, oneHourMs: 24 * HOUR_MS },
   };
   return runCompact(config, runtime, parts);

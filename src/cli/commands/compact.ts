@@ -124,6 +124,10 @@ export const compactFlags = {
     help: 'Only say in the log which blocks, and which series of them, retention would take.',
     default: false,
   }),
+  'compact.series-deletion-keep': flag.duration({
+    help: 'How long a deletion of series stays in force at least, for blocks with older data that are yet to come. After that it goes as soon as no block has anything of it.',
+    default: '30d',
+  }),
   'hash-func': flag.oneOf(['', 'SHA256'], {
     help: 'Hash of every file to write into meta.json.',
     default: '',
@@ -137,6 +141,10 @@ export const compactFlags = {
     default: '9999-12-31T23:59:59Z',
   }),
   ...webFlags,
+  'web.enable-admin-api': flag.toggle({
+    help: 'Let series be deleted through the API: POST /api/v1/admin/tsdb/delete_series.',
+    default: false,
+  }),
   'web.disable': flag.toggle({ help: 'Serve no page and no API.', default: false }),
   'bucket-web-label': flag.text({
     help: 'The external label that the rows of the block viewer are named by; all of them when empty.',
@@ -245,6 +253,10 @@ export function compactConfig(
     retentions,
     retentionRules: retentionRulesOf(values, retentions),
     retentionDryRun: values['retention.dry-run'],
+    seriesDeletions: {
+      keepMs: values['compact.series-deletion-keep'],
+      adminApi: values['web.enable-admin-api'],
+    },
     ...(values['web.disable'] ? {} : { web: webOf(values, startedAtMs) }),
   };
 }

@@ -170,6 +170,7 @@ export class CompactWorld {
       ranges: COMPACTION_RANGES,
       downsampleAges: undefined,
       retentions: new Map(),
+      seriesDeletions: { keepMs: 30 * 24 * HOUR_MS, adminApi: true },
       web: {
         label: '',
         adminOperations: true,
