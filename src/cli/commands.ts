@@ -9,6 +9,7 @@ import { bucketLsCommand } from './commands/bucket/ls.ts';
 import { bucketWebCommand } from './commands/bucket/web.ts';
 import { bucketMarkCommand } from './commands/bucket/mark.ts';
 import { bucketReplicateCommand } from './commands/bucket/replicate.ts';
+import { bucketDeleteSeriesCommand } from './commands/bucket/delete-series.ts';
 import { bucketRetentionCommand } from './commands/bucket/retention.ts';
 import { bucketRewriteCommand } from './commands/bucket/rewrite.ts';
 import { bucketUploadBlocksCommand } from './commands/bucket/upload-blocks.ts';
@@ -36,6 +37,7 @@ export const commands: readonly Command[] = [
   bucketMarkCommand,
   bucketCleanupCommand,
   bucketRetentionCommand,
+  bucketDeleteSeriesCommand,
   bucketDownsampleCommand,
   bucketWebCommand,
   bucketAnalyzeCommand,

@@ -30,3 +30,5 @@ export type { OpenMetricsText } from './tools/import/openmetrics-blocks.ts';
 export { rewriteBlocks } from './tools/bucket-rewrite.ts';
 export type { RewriteConfig } from './tools/bucket-rewrite.ts';
 export { parseDeletions } from './tools/rewrite-config.ts';
+export { cancelDeletions, deleteSeries, listDeletions } from './tools/bucket-delete-series.ts';
+export type { DeleteSeriesConfig } from './tools/bucket-delete-series.ts';

@@ -9,8 +9,9 @@ export interface StoreAndQuery extends AsyncDisposable {
   readonly query: ChildProcess;
   /** Where the querier answers HTTP. */
   readonly url: string;
-  /** `host:port` of the store gateway's StoreAPI. */
+  /** `host:port` of the store gateway's StoreAPI, and of its HTTP. */
   readonly storeAddress: string;
+  readonly storeHttp: string;
 }
 
 export interface StoreAndQueryOptions {
@@ -51,6 +52,7 @@ export async function startStoreAndQuery(options: StoreAndQueryOptions): Promise
     query,
     url,
     storeAddress: places.store.grpc,
+    storeHttp: places.store.http,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
