@@ -74,7 +74,10 @@ test('what was deleted is out of the next answers, and in the end out of the buc
       body: new URLSearchParams([...wanted, ['dry_run', '1']]),
     });
     const { data } = (await dry.json()) as { data: { blocks: { resolution: number }[] } };
-    assert.deepEqual(data.blocks.map(({ resolution }) => resolution).sort(), [0, 300_000]);
+    assert.deepEqual(
+      data.blocks.map(({ resolution }) => resolution).sort((a, b) => a - b),
+      [0, 300_000],
+    );
     assert.deepEqual(await panel('secret'), whole, 'a dry run deletes nothing');
     const done = await fetch(path, { method: 'PUT', body: wanted });
     assert.equal(done.status, 204, await done.text());
