@@ -42,21 +42,15 @@ export class DeletionView {
   constructor(options: DeletionViewOptions) {
     this.#options = { ...options, bucket: withReason(options.bucket, 'sync') };
     const { metrics } = options;
-    metrics.gaugeFrom(
-      {
+    this.#metrics = {
+      requests: metrics.gauge({
         name: 'hindsight_series_deletions',
         help: 'Deletions of series in the bucket that are honoured.',
-      },
-      () => this.#requests.size,
-    );
-    metrics.gaugeFrom(
-      {
+      }),
+      unreadable: metrics.gauge({
         name: 'hindsight_series_deletions_unreadable',
         help: 'Deletions of series in the bucket that cannot be read: what they delete is still answered, with a warning.',
-      },
-      () => this.#unreadable.size,
-    );
-    this.#metrics = {
+      }),
       failures: metrics.counter({
         name: 'hindsight_series_deletion_sync_failures_total',
         help: 'Looks for deletions of series in the bucket that failed.',
@@ -112,6 +106,8 @@ export class DeletionView {
       this.#take(requests);
       this.#unreadable = unreadable;
       this.#seenMs = startMs;
+      this.#metrics.requests.set(requests.size);
+      this.#metrics.unreadable.set(unreadable.size);
     } catch (thrown) {
       signal.throwIfAborted();
       this.#metrics.failures.inc();

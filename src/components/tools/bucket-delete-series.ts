@@ -4,7 +4,6 @@ import { cancelDeletion, newDeletion, putDeletion } from '#/blocks/series-deleti
 import type { DeletionRequest, NewDeletion } from '#/blocks/series-deletions.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { formatByteSize } from '#/model/byte-size.ts';
-import { Metrics } from '#/telemetry/metrics.ts';
 import { fetchBlocks } from './bucket-tool.ts';
 import type { BucketTool } from './bucket-tool.ts';
 import { printTable } from './print-table.ts';
@@ -57,8 +56,7 @@ async function preview(
 
 /** Writes how the deletions stand; gives 1 if there are any that cannot be read. */
 export async function listDeletions(output: TableFormat, tool: BucketTool): Promise<number> {
-  const { bucket, clock, log, signal } = tool;
-  const metrics = new Metrics();
+  const { bucket, clock, log, metrics, signal } = tool;
   const view = new DeletionView({
     bucket,
     maxAgeMs: Number.POSITIVE_INFINITY,
