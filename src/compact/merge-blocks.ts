@@ -12,7 +12,7 @@ import { mergeSymbols } from '#/tsdb/index-writer.ts';
 import { joinIntervals } from '#/tsdb/tombstones.ts';
 import type { Interval } from '#/tsdb/tombstones.ts';
 import { MergeInput } from './merge-input.ts';
-import { mergeSeries } from './merge-series.ts';
+import { SeriesMerger } from './merge-series.ts';
 import type { SeriesPart } from './merge-series.ts';
 import { SeriesMerge } from './series-merge.ts';
 
@@ -57,6 +57,7 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
   }
   const outside = outsideOf(identity);
   const records = new ChunkRecords();
+  const merger = new SeriesMerger(algorithm);
   const merged = new SeriesMerge(inputs);
   let samplesRead = 0;
   let reported = 0;
@@ -75,7 +76,7 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
         const own = withoutNextBlocks(chunks, blockEnd);
         read.push({ chunks: own, deleted: withOutside(scan.deleted, own, outside), replica });
       }
-      for (const chunk of mergeSeries(read, algorithm)) {
+      for (const chunk of merger.merge(read)) {
         records.append(chunk, anyChunkSampleCount(chunk));
       }
     }

@@ -29,24 +29,122 @@ interface PlacedChunk {
  * has too counts once. Deleted samples are left out. Who follows one replica must know what it has
  * before and after: `sticky` takes all chunks of a series together as soon as two of them overlap.
  * Rules: `compactChunkIterator` in storage/merge.go of Prometheus.
- * @throws CorruptionError if a chunk is damaged, or downsampled chunks overlap.
  */
-export function mergeSeries(
-  parts: readonly SeriesPart[],
-  algorithm: DedupAlgorithm,
-): readonly TimedChunk[] {
-  if (areInRow(parts)) {
-    return parts.length === 1 ? parts[0]!.chunks : parts.flatMap(({ chunks }) => chunks);
+export class SeriesMerger {
+  readonly #algorithm: DedupAlgorithm;
+  /** Samples of replicas, in memory that is used again for the next series. */
+  readonly #buffers: SampleBuffer[] = [];
+  #used = 0;
+
+  constructor(algorithm: DedupAlgorithm) {
+    this.#algorithm = algorithm;
   }
-  const placed = parts.flatMap(({ chunks }, part) => chunks.map((chunk) => ({ chunk, part })));
-  placed.sort((a, b) => a.chunk.mint - b.chunk.mint || a.chunk.maxt - b.chunk.maxt);
-  const merged: TimedChunk[] = [];
-  const runs = runsOf(placed);
-  const isWhole = algorithm === 'sticky' && runs.length < placed.length;
-  for (const [start, end] of isWhole ? [[0, placed.length] as const] : runs) {
-    appendRun(withoutCopies(placed, start, end), parts, algorithm, merged);
+
+  /** @throws CorruptionError if a chunk is damaged, or downsampled chunks overlap. */
+  merge(parts: readonly SeriesPart[]): readonly TimedChunk[] {
+    if (areInRow(parts)) {
+      return parts.length === 1 ? parts[0]!.chunks : parts.flatMap(({ chunks }) => chunks);
+    }
+    const placed = parts.flatMap(({ chunks }, part) => chunks.map((chunk) => ({ chunk, part })));
+    placed.sort((a, b) => a.chunk.mint - b.chunk.mint || a.chunk.maxt - b.chunk.maxt);
+    const merged: TimedChunk[] = [];
+    const runs = runsOf(placed);
+    const isWhole = this.#algorithm === 'sticky' && runs.length < placed.length;
+    for (const [start, end] of isWhole ? [[0, placed.length] as const] : runs) {
+      this.#appendRun(withoutCopies(placed, start, end), parts, merged);
+    }
+    return merged;
   }
-  return merged;
+
+  /** Appends what is left of chunks that are merged together. */
+  #appendRun(
+    run: readonly PlacedChunk[],
+    parts: readonly SeriesPart[],
+    merged: TimedChunk[],
+  ): void {
+    this.#used = 0;
+    const first = run[0]!;
+    if (run.length === 1) {
+      this.#appendWithout(parts[first.part]!.deleted, first.chunk, merged);
+      return;
+    }
+    const aggregate = run.find(({ chunk }) => chunk.encoding === ChunkEncoding.Aggregate);
+    if (aggregate !== undefined) {
+      const { mint, maxt } = aggregate.chunk;
+      throw new CorruptionError(
+        `a downsampled chunk of [${mint}, ${maxt}] overlaps another: downsampled blocks cannot be merged vertically`,
+      );
+    }
+    const algorithm = this.#algorithm;
+    const samples = this.#buffer();
+    // As upstream: the chunk that begins first comes last, which decides between equal timestamps.
+    const inPieces = algorithm === 'penalty' && run.length <= MAX_PIECES;
+    const replicas =
+      algorithm === 'sticky'
+        ? this.#samplesOf(run, parts, (part) => parts[part]!.replica ?? -1 - part)
+        : this.#samplesOf(run, parts, inPieces ? undefined : (part) => part);
+    const inOrderOfMerging =
+      algorithm === 'chain' ? [...replicas.slice(1), replicas[0]!] : [...replicas];
+    mergeReplicas(algorithm, inOrderOfMerging, { isCounter: false }, samples);
+    const floatHistograms = run.some(({ chunk }) => isFloatHistogram(chunk.encoding));
+    merged.push(...encodeSamples(samples, floatHistograms ? { floatHistograms } : {}));
+  }
+
+  /** The chunk without the deleted ranges: as it is, encoded anew, or not at all. */
+  #appendWithout(deleted: readonly Interval[], chunk: TimedChunk, merged: TimedChunk[]): void {
+    const touching = deleted.filter(({ mint, maxt }) => mint <= chunk.maxt && maxt >= chunk.mint);
+    if (touching.length === 0) {
+      merged.push(chunk);
+      return;
+    }
+    const covers = touching.some(({ mint, maxt }) => mint <= chunk.mint && maxt >= chunk.maxt);
+    if (covers) return;
+    // A window of a downsampled chunk holds samples from before its time: it goes as a whole or not.
+    if (chunk.encoding === ChunkEncoding.Aggregate) {
+      merged.push(chunk);
+      return;
+    }
+    const samples = this.#buffer();
+    decodeKept(chunk, touching, samples);
+    const floatHistograms = isFloatHistogram(chunk.encoding);
+    merged.push(
+      ...encodeSamples(samples, {
+        samplesPerChunk: 0xffff,
+        ...(floatHistograms ? { floatHistograms } : {}),
+      }),
+    );
+  }
+
+  /**
+   * The samples of each owner of chunks, in the order in which their first chunks begin; or, without
+   * owners, those of each chunk.
+   */
+  #samplesOf(
+    run: readonly PlacedChunk[],
+    parts: readonly SeriesPart[],
+    ownerOf: ((part: number) => number) | undefined,
+  ): readonly SampleBuffer[] {
+    const lanes: { readonly owner: number; maxt: number; readonly samples: SampleBuffer }[] = [];
+    for (const { chunk, part } of run) {
+      const owner = ownerOf?.(part) ?? 0;
+      // A damaged block may have chunks that overlap among themselves; they go side by side.
+      let lane = ownerOf && lanes.find((one) => one.owner === owner && one.maxt < chunk.mint);
+      if (lane === undefined) {
+        lane = { owner, maxt: chunk.maxt, samples: this.#buffer() };
+        lanes.push(lane);
+      }
+      lane.maxt = chunk.maxt;
+      decodeKept(chunk, parts[part]!.deleted, lane.samples);
+    }
+    return lanes.map(({ samples }) => samples);
+  }
+
+  /** An empty one, until the next run. */
+  #buffer(): SampleBuffer {
+    const buffer = (this.#buffers[this.#used++] ??= new SampleBuffer(2 * SAMPLES_PER_CHUNK));
+    buffer.clear();
+    return buffer;
+  }
 }
 
 /** Chunks `[start, end)` that overlap, each with one before it. */
@@ -105,92 +203,6 @@ function areEqual(a: TimedChunk, b: TimedChunk): boolean {
  * differ in a sample here and there where a replica has a gap.
  */
 const MAX_PIECES = 512;
-
-/** Appends what is left of chunks that are merged together. */
-function appendRun(
-  run: readonly PlacedChunk[],
-  parts: readonly SeriesPart[],
-  algorithm: DedupAlgorithm,
-  merged: TimedChunk[],
-): void {
-  const first = run[0]!;
-  if (run.length === 1) {
-    appendWithout(parts[first.part]!.deleted, first.chunk, merged);
-    return;
-  }
-  const aggregate = run.find(({ chunk }) => chunk.encoding === ChunkEncoding.Aggregate);
-  if (aggregate !== undefined) {
-    const { mint, maxt } = aggregate.chunk;
-    throw new CorruptionError(
-      `a downsampled chunk of [${mint}, ${maxt}] overlaps another: downsampled blocks cannot be merged vertically`,
-    );
-  }
-  const samples = new SampleBuffer(run.length * SAMPLES_PER_CHUNK);
-  // As upstream: the chunk that begins first comes last, which decides between equal timestamps.
-  const inPieces = algorithm === 'penalty' && run.length <= MAX_PIECES;
-  const replicas =
-    algorithm === 'sticky'
-      ? samplesOf(run, parts, (part) => parts[part]!.replica ?? -1 - part)
-      : samplesOf(run, parts, inPieces ? undefined : (part) => part);
-  const inOrderOfMerging =
-    algorithm === 'chain' ? [...replicas.slice(1), replicas[0]!] : [...replicas];
-  mergeReplicas(algorithm, inOrderOfMerging, { isCounter: false }, samples);
-  const floatHistograms = run.some(({ chunk }) => isFloatHistogram(chunk.encoding));
-  merged.push(...encodeSamples(samples, floatHistograms ? { floatHistograms } : {}));
-}
-
-/** The chunk without the deleted ranges: as it is, encoded anew, or not at all. */
-function appendWithout(
-  deleted: readonly Interval[],
-  chunk: TimedChunk,
-  merged: TimedChunk[],
-): void {
-  const touching = deleted.filter(({ mint, maxt }) => mint <= chunk.maxt && maxt >= chunk.mint);
-  if (touching.length === 0) {
-    merged.push(chunk);
-    return;
-  }
-  const covers = touching.some(({ mint, maxt }) => mint <= chunk.mint && maxt >= chunk.maxt);
-  if (covers) return;
-  // A window of a downsampled chunk holds samples from before its time: it goes as a whole or not.
-  if (chunk.encoding === ChunkEncoding.Aggregate) {
-    merged.push(chunk);
-    return;
-  }
-  const samples = new SampleBuffer(2 * SAMPLES_PER_CHUNK);
-  decodeKept(chunk, touching, samples);
-  const floatHistograms = isFloatHistogram(chunk.encoding);
-  merged.push(
-    ...encodeSamples(samples, {
-      samplesPerChunk: 0xffff,
-      ...(floatHistograms ? { floatHistograms } : {}),
-    }),
-  );
-}
-
-/**
- * The samples of each owner of chunks, in the order in which their first chunks begin; or, without
- * owners, those of each chunk.
- */
-function samplesOf(
-  run: readonly PlacedChunk[],
-  parts: readonly SeriesPart[],
-  ownerOf: ((part: number) => number) | undefined,
-): readonly SampleBuffer[] {
-  const lanes: { readonly owner: number; maxt: number; readonly samples: SampleBuffer }[] = [];
-  for (const { chunk, part } of run) {
-    const owner = ownerOf?.(part) ?? 0;
-    // A damaged block may have chunks that overlap among themselves; they go side by side.
-    let lane = ownerOf && lanes.find((one) => one.owner === owner && one.maxt < chunk.mint);
-    if (lane === undefined) {
-      lane = { owner, maxt: chunk.maxt, samples: new SampleBuffer(4 * SAMPLES_PER_CHUNK) };
-      lanes.push(lane);
-    }
-    lane.maxt = chunk.maxt;
-    decodeKept(chunk, parts[part]!.deleted, lane.samples);
-  }
-  return lanes.map(({ samples }) => samples);
-}
 
 function decodeKept(chunk: TimedChunk, deleted: readonly Interval[], into: SampleBuffer): void {
   let from = Number.NEGATIVE_INFINITY;

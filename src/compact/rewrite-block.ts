@@ -16,7 +16,7 @@ import type { SeriesDeletion } from '#/tsdb/series-deletion.ts';
 import { streamSeries } from '#/tsdb/series-stream.ts';
 import { joinIntervals } from '#/tsdb/tombstones.ts';
 import type { Interval } from '#/tsdb/tombstones.ts';
-import { mergeSeries } from './merge-series.ts';
+import { SeriesMerger } from './merge-series.ts';
 import type { SeriesPart } from './merge-series.ts';
 import { RelabeledSeries } from './relabeled-series.ts';
 import { compileEdits } from './series-edits.ts';
@@ -71,6 +71,7 @@ export async function rewriteBlock(request: RewriteRequest): Promise<RewriteResu
 class Rewriting {
   readonly #request: RewriteRequest;
   readonly #deletions: readonly SeriesDeletion[];
+  readonly #merger = new SeriesMerger('chain');
   readonly #resolutionMs: number;
   #writer: BlockWriter | undefined;
   #seriesRead = 0;
@@ -228,14 +229,14 @@ class Rewriting {
       const chunks = part.chunks.flatMap((chunk) =>
         isAggregate(chunk)
           ? (withoutWindows(chunk, all, this.#resolutionMs) ?? [])
-          : mergeSeries([{ chunks: [chunk], deleted: all }], 'chain'),
+          : this.#merger.merge([{ chunks: [chunk], deleted: all }]),
       );
       return { chunks, deleted: [] };
     });
     if (cut.length > 1 && cut.some(({ chunks }) => chunks.some(isAggregate))) {
       checkApart(labels, cut);
     }
-    return mergeSeries(cut, 'chain');
+    return this.#merger.merge(cut);
   }
 
   #progress(series: number): void {

@@ -1,7 +1,5 @@
 import type { SampleBuffer } from '#/storage/sample-buffer.ts';
-
-/** Milliseconds by which the other side is skipped while no distance between samples is known. */
-const INITIAL_PENALTY_MS = 5000;
+import { INITIAL_PENALTY_MS, mergePenaltyColumns } from './penalty/columns.ts';
 
 /**
  * Thanos's default (pkg/dedup/iter.go): sides A and B are merged pairwise, replicas from left to
@@ -19,12 +17,20 @@ export function mergePenalty(
   into: SampleBuffer,
 ): void {
   if (replicas.length === 0) return;
+  if (!isCounter && into.length === 0 && replicas.every(hasFloatsOnly)) {
+    mergePenaltyColumns(replicas, into);
+    return;
+  }
   // Thanos hands a lone replica on as it is, without the arithmetic of adjusting.
   let merged: Cursor = new ReplicaCursor(replicas[0]!, isCounter && replicas.length > 1);
   for (const replica of replicas.slice(1)) {
     merged = new PairCursor(merged, new ReplicaCursor(replica, isCounter));
   }
   while (merged.next()) merged.current.pushTo(into);
+}
+
+function hasFloatsOnly({ histograms, startTimes, counts }: SampleBuffer): boolean {
+  return histograms === undefined && startTimes === undefined && counts === undefined;
 }
 
 /** A position in a series: before the first sample, at one, or behind the last. */
