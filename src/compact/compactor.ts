@@ -158,7 +158,6 @@ export class Compactor {
     }
     checkHoles(plan, snapshot.unreadable);
     if (plan.some(({ ulid }) => this.#isHeld(ulid))) return 'idle';
-    checkHoles(plan, snapshot.unreadable);
     await using lease = await leases.acquire(compactionLease(group), signal);
     if (lease === undefined) return 'elsewhere';
     await this.#mark(marks, lease, signal);

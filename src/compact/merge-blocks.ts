@@ -66,8 +66,10 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
     records.clear();
     if (areInRow(parts, identity)) {
       for (const { scan } of parts) {
-        samplesRead += await scan.copyChunks(records, anyChunkSampleCount);
+        const reading = scan.copyChunks(records, anyChunkSampleCount);
+        if (reading !== undefined) await reading;
       }
+      samplesRead += records.samples;
     } else {
       const read: SeriesPart[] = [];
       for (const { scan, blockEnd, replica } of parts) {
@@ -80,7 +82,8 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
         records.append(chunk, anyChunkSampleCount(chunk));
       }
     }
-    await writer.addRecords(merged.labels, records);
+    const writing = writer.addRecords(merged.labels, records);
+    if (writing !== undefined) await writing;
     if (samplesRead - reported < PROGRESS_SAMPLES) continue;
     signal?.throwIfAborted();
     reported = samplesRead;

@@ -42,16 +42,28 @@ export class MergeInput {
   }
 
   /**
-   * To the next series; `false` at the end.
+   * To the next series if it is at hand; else `load()` goes there.
    * @throws CorruptionError if it does not come after the last.
    */
-  async advance(): Promise<boolean> {
-    if (!this.scan.next() && !(await this.scan.load())) return false;
+  next(): boolean {
+    if (!this.scan.next()) return false;
+    this.#arrive();
+    return true;
+  }
+
+  /** Reads the next series and goes there; `false` at the end. */
+  async load(): Promise<boolean> {
+    if (!(await this.scan.load())) return false;
+    this.#arrive();
+    return true;
+  }
+
+  #arrive(): void {
     const last = this.#labels;
     this.#labels = this.#lastLabels;
     this.#lastLabels = last;
     this.#translate();
-    if (compareSymbols(last, this.#labels) < 0) return true;
+    if (compareSymbols(last, this.#labels) < 0) return;
     const labels = this.#block.index.labelsOf(this.scan.entry).toString();
     throw new CorruptionError(
       `block ${this.#block.meta.ulid}: series ${labels} of the index is out of order`,

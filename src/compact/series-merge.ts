@@ -24,7 +24,8 @@ export class SeriesMerge {
     const past = this.#started ? this.parts : this.#inputs.slice();
     this.#started = true;
     for (const input of past) {
-      if (!(await input.advance())) this.#inputs.splice(this.#inputs.indexOf(input), 1);
+      if (!input.next() && !(await input.load()))
+        this.#inputs.splice(this.#inputs.indexOf(input), 1);
     }
     this.parts.length = 0;
     for (const input of this.#inputs) {

@@ -26,6 +26,8 @@ export type BlockAnswer =
 
 /** Below this, a thread takes longer to start than the work takes. */
 const THREAD_FROM_SAMPLES = 5_000_000;
+/** Samples that are copied in the time in which one is decoded and encoded. */
+const COPIED_PER_CODED = 20;
 
 type OneThread = WorkerPool<BlockRequest, BlockAnswer>;
 
@@ -50,7 +52,9 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
   }
 
   async merge(work: MergeWork, signal: AbortSignal, onFraction?: OnFraction): Promise<MergeResult> {
-    if (!(await this.#isLarge(work.inputs))) return this.#local.merge(work, signal, onFraction);
+    if (!(await this.#isLargeMerge(work.inputs))) {
+      return this.#local.merge(work, signal, onFraction);
+    }
     const answer = await this.#onThread({ kind: 'merge', work }, signal);
     assert(answer.kind === 'merged', 'a merge was asked for');
     return answer.result;
@@ -104,12 +108,26 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
   }
 
   async #isLarge(directories: readonly string[]): Promise<boolean> {
-    let samples = 0;
-    for (const directory of directories) {
-      samples += (await readBlockMeta(this.#disk, directory)).stats.numSamples;
-    }
-    return samples >= this.#fromSamples;
+    const metas = await this.#metasOf(directories);
+    return samplesOf(metas) >= this.#fromSamples;
   }
+
+  /** Chunks of blocks that do not overlap are copied. */
+  async #isLargeMerge(directories: readonly string[]): Promise<boolean> {
+    const metas = await this.#metasOf(directories);
+    const overlaps = metas.some((meta, i) => i > 0 && meta.minTime < metas[i - 1]!.maxTime);
+    return samplesOf(metas) >= this.#fromSamples * (overlaps ? 1 : COPIED_PER_CODED);
+  }
+
+  async #metasOf(directories: readonly string[]): Promise<readonly BlockMeta[]> {
+    const metas: BlockMeta[] = [];
+    for (const directory of directories) metas.push(await readBlockMeta(this.#disk, directory));
+    return metas;
+  }
+}
+
+function samplesOf(metas: readonly BlockMeta[]): number {
+  return metas.reduce((sum, { stats }) => sum + stats.numSamples, 0);
 }
 
 async function unlessAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -24,10 +24,19 @@ export function memoryRangeReader(bytes: Uint8Array): RangeReader {
   };
 }
 
-/** @throws NotFoundError if there is no such file. */
-export async function fileRangeReader(disk: Disk, path: string): Promise<RangeReader> {
+/**
+ * Files of up to `wholeBytes` are read at once, which for a small one costs less than reading its
+ * parts.
+ * @throws NotFoundError if there is no such file.
+ */
+export async function fileRangeReader(
+  disk: Disk,
+  path: string,
+  wholeBytes = 0,
+): Promise<RangeReader> {
   const stat = await disk.stat(path);
   if (stat?.kind !== 'file') throw new NotFoundError(`${path}: no such file`);
+  if (stat.sizeBytes <= wholeBytes) return memoryRangeReader(await disk.read(path));
   return {
     sizeBytes: stat.sizeBytes,
     read: (offset, length, _signal, into) => disk.readRange(path, offset, length, into),

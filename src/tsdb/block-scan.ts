@@ -1,3 +1,4 @@
+import { ByteWriter } from '#/lib/byte-writer.ts';
 import type { Interval } from './tombstones.ts';
 import type { Tombstones } from './tombstones.ts';
 import type { ChunkFiles } from './block/chunk-files.ts';
@@ -12,12 +13,14 @@ export type CountSamples = (chunk: EncodedChunk) => number;
 
 /**
  * Goes through a block front to back, series by series, with a window of half a megabyte of its index
- * and one of its chunks. All checksums are checked.
+ * and one of a megabyte of its chunks. All checksums are checked.
  */
 export class BlockScan {
   readonly #cursor: SeriesCursor;
   readonly #tombstones: Tombstones;
   readonly #window: ChunkWindow;
+  /** Of chunks of one series: their encodings and data. */
+  readonly #copies = new ByteWriter();
 
   constructor(
     cursor: SeriesCursor,
@@ -51,36 +54,45 @@ export class BlockScan {
   }
 
   /**
-   * Copies all chunks of the series as they are, and returns how many samples they have.
+   * Copies all chunks of the series as they are. There is a promise only if something has to be read.
    * @throws CorruptionError if one is damaged.
    */
-  async copyChunks(into: ChunkRecords, countSamples: CountSamples): Promise<number> {
+  copyChunks(into: ChunkRecords, countSamples: CountSamples): Promise<void> | undefined {
+    const copied = this.#copyAtHand(0, into, countSamples);
+    if (copied === this.entry.chunkCount) return undefined;
+    return this.#readAndCopy(copied, into, countSamples);
+  }
+
+  async #readAndCopy(from: number, into: ChunkRecords, countSamples: CountSamples): Promise<void> {
+    const { refs, chunkCount } = this.entry;
+    for (let next = from; next < chunkCount;) {
+      await this.#window.load(refs[next]!);
+      next = this.#copyAtHand(next, into, countSamples);
+    }
+  }
+
+  /** Copies the chunks from `first` to the last that was read, and returns which comes next. */
+  #copyAtHand(first: number, into: ChunkRecords, countSamples: CountSamples): number {
     const { mints, maxts, refs, chunkCount } = this.entry;
     const window = this.#window;
-    let samples = 0;
     // What lies in a row is copied in one go.
     let from = 0;
     let to = 0;
-    for (let i = 0; i < chunkCount; i++) {
-      if (!window.find(refs[i]!)) {
-        if (to > from) into.appendBytes(window.bytes, from, to);
-        await this.#reach(refs[i]!);
-        from = to = window.start;
-      } else if (window.start !== to) {
+    let i = first;
+    for (; i < chunkCount && window.find(refs[i]!); i++) {
+      if (window.start !== to) {
         if (to > from) into.appendBytes(window.bytes, from, to);
         from = window.start;
       }
       to = window.end;
-      const count = this.#samplesOf(countSamples);
-      samples += count;
       into.announce(mints[i]!, maxts[i]!, window.start - from, {
         encoding: window.bytes[window.body]!,
         dataBytes: to - window.body - 5,
-        samples: count,
+        samples: this.#samplesOf(countSamples),
       });
     }
     if (to > from) into.appendBytes(window.bytes, from, to);
-    return samples;
+    return i;
   }
 
   /**
@@ -99,20 +111,27 @@ export class BlockScan {
   }
 
   /**
-   * All chunks of the series, in memory of their own.
+   * All chunks of the series, in memory that the next series takes.
    * @throws CorruptionError if one is damaged.
    */
   async readChunks(): Promise<TimedChunk[]> {
     const { mints, maxts, refs, chunkCount } = this.entry;
     const window = this.#window;
-    const chunks: TimedChunk[] = [];
+    const places: number[] = [];
+    this.#copies.clear();
     for (let i = 0; i < chunkCount; i++) {
       if (!window.find(refs[i]!)) await this.#reach(refs[i]!);
-      const { bytes, body, end } = window;
-      const data = bytes.slice(body + 1, end - 4);
-      chunks.push({ mint: mints[i]!, maxt: maxts[i]!, encoding: bytes[body]!, data });
+      places.push(this.#copies.length);
+      this.#copies.range(window.bytes, window.body, window.end - 4);
     }
-    return chunks;
+    // Only when nothing more comes to it the memory stays where it is.
+    const copies = this.#copies.written();
+    const { buffer, byteOffset, length } = copies;
+    return places.map((place, i): TimedChunk => {
+      const dataBytes = (places[i + 1] ?? length) - place - 1;
+      const data = new Uint8Array(buffer, byteOffset + place + 1, dataBytes);
+      return { mint: mints[i]!, maxt: maxts[i]!, encoding: copies[place]!, data };
+    });
   }
 
   async #reach(ref: number): Promise<void> {

@@ -93,18 +93,27 @@ export class BlockWriter implements AsyncDisposable {
     if (chunks.length > 0) await this.addRecords(this.#index.symbolsOf(labels), this.#records);
   }
 
-  /** The same of chunks that are records already; the labels are numbers of the symbols. */
-  async addRecords(labels: LabelSymbols, records: ChunkRecords): Promise<void> {
-    if (records.length === 0) return;
-    await this.#roomFor(records.sizeBound);
+  /**
+   * The same of chunks that are records already; the labels are numbers of the symbols. Nothing may be
+   * added before the promise has resolved, if there is one: mostly there is nothing to wait for.
+   */
+  addRecords(labels: LabelSymbols, records: ChunkRecords): Promise<void> | undefined {
+    if (records.length === 0) return undefined;
+    if (this.#hasRoomFor(records.sizeBound)) return this.#add(labels, records);
+    return this.#beginSegment().then(() => this.#add(labels, records));
+  }
+
+  #add(labels: LabelSymbols, records: ChunkRecords): Promise<void> | undefined {
     const place = {
       segment: this.#segments - 1,
       offset: this.#segmentBytes + this.#segment.length,
     };
     this.#segment.bytes(records.bytes);
     this.#count(records);
-    await this.#index.addColumns(labels, records.columns, refOf(place));
-    if (this.#segment.length >= FLUSH_BYTES) await this.#flushSegment();
+    const indexed = this.#index.addColumns(labels, records.columns, refOf(place));
+    if (this.#segment.length < FLUSH_BYTES) return indexed;
+    const flushed = this.#flushSegment();
+    return indexed === undefined ? flushed : Promise.all([indexed, flushed]).then(() => undefined);
   }
 
   /** Samples of the series so far. */
@@ -144,12 +153,15 @@ export class BlockWriter implements AsyncDisposable {
     if (!this.#finished) await this.#disk.remove(this.#unfinished);
   }
 
-  /** Begins a segment file if there is none, or if `bytes` more would pass its limit. */
-  async #roomFor(bytes: number): Promise<void> {
+  /** Whether there is a segment file, which `bytes` more do not bring past its limit. */
+  #hasRoomFor(bytes: number): boolean {
     const limit = this.#options.segmentLimitBytes ?? SEGMENT_LIMIT_BYTES;
     const used = this.#segmentBytes + this.#segment.length;
     const isEmpty = used <= SEGMENT_HEADER_BYTES;
-    if (this.#segments > 0 && (isEmpty || used + bytes <= limit)) return;
+    return this.#segments > 0 && (isEmpty || used + bytes <= limit);
+  }
+
+  async #beginSegment(): Promise<void> {
     await this.#closeSegment();
     this.#segments++;
     this.#segmentBytes = 0;

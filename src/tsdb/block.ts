@@ -32,6 +32,9 @@ export interface BlockSeries {
 /** Series of a batch: enough for reads of a useful size, few enough for their chunks' places. */
 const SERIES_BATCH = 256;
 
+/** An index of this size or less is read at once. */
+const WHOLE_INDEX_BYTES = 1024 * 1024;
+
 /** An opened block on the local disk. Everything that is read from it is checked. */
 export class Block {
   readonly meta: BlockMeta;
@@ -59,7 +62,10 @@ export class Block {
     const meta = await readBlockMeta(disk, directory);
     const tombstones = await openTombstones(disk, `${directory}/${TOMBSTONES_FILENAME}`);
     const index = await inBlock(directory, async () =>
-      IndexReader.open(await fileRangeReader(disk, `${directory}/${INDEX_FILENAME}`), signal),
+      IndexReader.open(
+        await fileRangeReader(disk, `${directory}/${INDEX_FILENAME}`, WHOLE_INDEX_BYTES),
+        signal,
+      ),
     );
     const chunks = new ChunkFiles(disk, `${directory}/${CHUNKS_DIRNAME}`);
     return new Block(meta, index, tombstones, chunks);

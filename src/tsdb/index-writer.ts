@@ -66,8 +66,15 @@ export class IndexWriter {
     await this.addColumns(this.symbolsOf(labels), this.#columns, 0);
   }
 
-  /** The same of columns, whose references count from `firstRef`. */
-  async addColumns(labels: LabelSymbols, chunks: ChunkColumns, firstRef: number): Promise<void> {
+  /**
+   * The same of columns, whose references count from `firstRef`. Nothing may be added before the
+   * promise has resolved, if there is one.
+   */
+  addColumns(
+    labels: LabelSymbols,
+    chunks: ChunkColumns,
+    firstRef: number,
+  ): Promise<void> | undefined {
     this.#checkLabels(labels);
     this.#checkChunks(chunks, firstRef);
     this.#pad(SERIES_ALIGNMENT);
@@ -75,7 +82,7 @@ export class IndexWriter {
     assert(id <= 0xffffffff, 'an index has at most 64 GiB of series');
     this.#postings.add(id, labels.symbols, labels.length);
     writeSeriesEntry(this.#out, this.#scratch, labels, chunks, firstRef);
-    await this.#flushIfLarge();
+    return this.#out.length >= FLUSH_BYTES ? this.#flush() : undefined;
   }
 
   /** The numbers of labels that are given as texts. */

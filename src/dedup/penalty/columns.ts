@@ -10,12 +10,14 @@ export const INITIAL_PENALTY_MS = 5000;
  * each other cost little more than reading their times.
  */
 export function mergePenaltyColumns(replicas: readonly SampleBuffer[], into: SampleBuffer): void {
-  const rest = new SampleBuffer(0);
-  for (const replica of replicas) mergeInto(into, replica, rest);
+  for (const replica of replicas) mergeInto(into, replica);
 }
 
+/** What is taken out of a buffer while another is merged into it. */
+const rest = new SampleBuffer();
+
 /** A step takes the earlier of the samples at hand; the side it is not of is skipped by a penalty. */
-function mergeInto(into: SampleBuffer, other: SampleBuffer, rest: SampleBuffer): void {
+function mergeInto(into: SampleBuffer, other: SampleBuffer): void {
   const { times, length } = into;
   let a = 0;
   let b = 0;

@@ -3,7 +3,7 @@ import { placeOf, readChunkRecord, recordSize } from '../chunk-segment.ts';
 import type { ChunkFiles } from './chunk-files.ts';
 
 /** Bytes that are read at once as long as chunks lie one behind the other, and after a jump. */
-const WINDOW_BYTES = 512 * 1024;
+const WINDOW_BYTES = 1024 * 1024;
 const JUMP_BYTES = 32 * 1024;
 
 /**
