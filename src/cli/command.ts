@@ -4,6 +4,7 @@ import { nodeDisk } from '#/lib/disk.ts';
 import { BadInputError } from '#/lib/errors.ts';
 import { nodeNet } from '#/lib/net.ts';
 import { nodeMemory } from '#/components/node-memory.ts';
+import { nodeProcesses } from '#/components/node-processes.ts';
 import { systemRandom } from '#/lib/random.ts';
 import type { LogLevel } from '#/telemetry/logger.ts';
 import { Metrics } from '#/telemetry/metrics.ts';
@@ -89,6 +90,7 @@ export function openRuntime(
     random: systemRandom,
     disk: nodeDisk,
     net: nodeNet,
+    processes: nodeProcesses,
     log: openLog({
       level: logging['log.level'],
       format: logging['log.format'],

@@ -2,6 +2,7 @@ import type { Clock } from '#/lib/clock.ts';
 import type { Disk } from '#/lib/disk.ts';
 import type { Net } from '#/lib/net.ts';
 import type { MemoryProbe } from '#/lib/process-memory.ts';
+import type { Processes } from '#/lib/processes.ts';
 import type { Random } from '#/lib/random.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
@@ -16,6 +17,8 @@ export interface Runtime {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly probe: Probe;
+  /** Absent where nobody can tell processes apart. */
+  readonly processes?: Processes;
   /** Absent where several components share a process that nobody measures. */
   readonly memory?: MemoryProbe;
   /** Aborts when the process should stop. */

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -168,5 +169,32 @@ describe('FilesystemBucket', () => {
     await clock.advance(25 * 3_600_000);
     await bucket.removeLeftovers();
     assert.deepEqual(disk.paths, ['/data/object']);
+  });
+
+  test('takes a lock over at once from a process that is known to have ended', async () => {
+    const clock = new ManualClock(1_000_000_000);
+    const disk = new MemoryDisk({ clock });
+    const ended = new Set<string>();
+    const open = (identity: string, seed: number) => {
+      const processes = {
+        own: () => Promise.resolve(identity),
+        hasEnded: (other: string) => Promise.resolve(ended.has(other)),
+      };
+      return new FilesystemBucket('/data', { disk, clock, random: seededRandom(seed), processes });
+    };
+    const [first, second] = [open('first', 1), open('second', 2)];
+    await first.upload('object', bytes('one'));
+    const version = (await first.attributes('object'))!.version;
+    const lock = `/data/.hindsight-tmp/lock-${hash('sha256', 'object')}`;
+    await disk.write(lock, bytes('first'));
+    let done = false;
+    const waiting = second.upload('object', bytes('three'), { ifMatch: version });
+    void waiting.then(() => (done = true));
+    await clock.advance(10_000);
+    assert.equal(done, false, 'while it lives, its lock counts');
+    ended.add('first');
+    await clock.advance(10);
+    await waiting;
+    assert.equal(new TextDecoder().decode(await second.read('object')), 'three');
   });
 });

@@ -4,6 +4,7 @@ import type { Clock } from '#/lib/clock.ts';
 import { isMissing, isTaken } from '#/lib/disk.ts';
 import type { Disk, FileStat } from '#/lib/disk.ts';
 import { BadInputError, NotFoundError, UnavailableError, messageOf } from '#/lib/errors.ts';
+import type { Processes } from '#/lib/processes.ts';
 import type { Random } from '#/lib/random.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
 import { ConditionError } from './bucket.ts';
@@ -23,13 +24,15 @@ interface FilesystemEffects {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly random: Random;
+  /** Tells when the holder of a lock has died; without it, its age must. */
+  readonly processes?: Processes;
 }
 
 /** Holds unfinished uploads and locks, out of sight of listings; no object name leads into it. */
 const PRIVATE_DIRECTORY = '.hindsight-tmp';
 /** What a process that died left behind is removed after this time. */
 const LEFTOVER_MS = 24 * 3_600_000;
-/** Whoever replaces under a lock needs milliseconds; an older lock belongs to a dead process. */
+/** Whoever replaces under a lock needs milliseconds; an older lock belongs to a dead process, wherever. */
 const LOCK_EXPIRY_MS = 60_000;
 const LOCK_RETRY_MS = 5;
 const PIECE_BYTES = 1024 * 1024;
@@ -49,6 +52,8 @@ export class FilesystemBucket implements Bucket {
   readonly #disk: Disk;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #processes: Processes | undefined;
+  #identity: string | undefined;
 
   constructor(directory: string, effects: FilesystemEffects) {
     this.#root = resolve(directory);
@@ -56,6 +61,7 @@ export class FilesystemBucket implements Bucket {
     this.#disk = effects.disk;
     this.#clock = effects.clock;
     this.#random = effects.random;
+    this.#processes = effects.processes;
   }
 
   /** Removes what dead processes left of their uploads. */
@@ -270,7 +276,8 @@ export class FilesystemBucket implements Bucket {
 
   async #lock(lock: string, signal: AbortSignal | undefined): Promise<void> {
     const own = await this.#temporary('lock');
-    await this.#disk.write(own, new Uint8Array());
+    this.#identity ??= await this.#processes?.own();
+    await this.#disk.write(own, new TextEncoder().encode(this.#identity ?? ''));
     try {
       for (;;) {
         try {
@@ -278,7 +285,7 @@ export class FilesystemBucket implements Bucket {
         } catch (thrown) {
           if (!isTaken(thrown)) throw thrown;
         }
-        if (!(await this.#breakExpired(lock))) await this.#clock.sleep(LOCK_RETRY_MS, signal);
+        if (!(await this.#breakAbandoned(lock))) await this.#clock.sleep(LOCK_RETRY_MS, signal);
       }
     } finally {
       await this.#disk.remove(own);
@@ -286,21 +293,35 @@ export class FilesystemBucket implements Bucket {
   }
 
   /**
-   * Says whether the lock is gone, if only because it had expired. It is moved aside first, so that
-   * of several who saw it only one breaks it.
+   * Says whether the lock is gone, if only because its holder has died or it had expired. It is moved
+   * aside first, so that of several who saw it only one breaks it; a newer one goes back.
    */
-  async #breakExpired(lock: string): Promise<boolean> {
+  async #breakAbandoned(lock: string): Promise<boolean> {
     const stat = await this.#disk.stat(lock);
     if (stat === undefined) return true;
-    if (this.#clock.now() - stat.modifiedMs < LOCK_EXPIRY_MS) return false;
-    const aside = await this.#temporary('expired');
+    const isOld = this.#clock.now() - stat.modifiedMs >= LOCK_EXPIRY_MS;
+    if (!isOld && !(await this.#holderHasEnded(lock))) return false;
+    const aside = await this.#temporary('abandoned');
     try {
       await this.#disk.rename(lock, aside);
+      const moved = await this.#disk.stat(aside);
+      if (moved !== undefined && moved.inode !== stat.inode) await this.#disk.link(aside, lock);
     } catch (thrown) {
-      if (!isMissing(thrown)) throw thrown;
+      if (!isMissing(thrown) && !isTaken(thrown)) throw thrown;
     }
     await this.#disk.remove(aside);
     return true;
+  }
+
+  async #holderHasEnded(lock: string): Promise<boolean> {
+    if (this.#processes === undefined) return false;
+    try {
+      const identity = new TextDecoder().decode(await this.#disk.read(lock));
+      return await this.#processes.hasEnded(identity);
+    } catch (thrown) {
+      if (isMissing(thrown)) return false;
+      throw thrown;
+    }
   }
 
   async #temporary(kind: string): Promise<string> {

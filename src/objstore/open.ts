@@ -3,6 +3,7 @@ import { parseYaml } from '#/config/yaml.ts';
 import type { Clock } from '#/lib/clock.ts';
 import type { Disk } from '#/lib/disk.ts';
 import { BadInputError } from '#/lib/errors.ts';
+import type { Processes } from '#/lib/processes.ts';
 import type { Random } from '#/lib/random.ts';
 import type { Log } from '#/telemetry/logger.ts';
 import type { Metrics } from '#/telemetry/metrics.ts';
@@ -40,6 +41,8 @@ export interface ObjstoreEffects {
   readonly prices?: RequestPrices;
   /** Requests a second at most, for providers over a network; 0 for no bound. Default 0. */
   readonly maxQps?: number;
+  /** Tells when the holder of a directory's lock has died. */
+  readonly processes?: Processes;
 }
 
 const PROVIDERS = ['FILESYSTEM', 'S3', 'GCS', 'AZURE'] as const;
@@ -121,7 +124,7 @@ async function openProvider(
   source: string,
   type: string,
   text: string,
-  effects: RemoteEffects,
+  effects: RemoteEffects & Pick<ObjstoreEffects, 'processes'>,
 ): Promise<Opened> {
   const provider = PROVIDERS.find((name) => name === type.toUpperCase());
   switch (provider) {
