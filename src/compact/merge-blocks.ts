@@ -78,6 +78,7 @@ export async function mergeBlocks(request: MergeRequest): Promise<MergeResult> {
         const own = withoutNextBlocks(chunks, blockEnd);
         read.push({ chunks: own, deleted: withOutside(scan.deleted, own, outside), replica });
       }
+      merger.startSeries();
       for (const chunk of merger.merge(read)) {
         records.append(chunk, anyChunkSampleCount(chunk));
       }

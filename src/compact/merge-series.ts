@@ -4,7 +4,7 @@ import { CorruptionError } from '#/lib/errors.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
 import { ChunkEncoding, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
 import type { TimedChunk } from '#/tsdb/chunk.ts';
-import { encodeSamples, SAMPLES_PER_CHUNK } from '#/tsdb/chunk-encoder.ts';
+import { encodeSamples, SAMPLES_PER_CHUNK, XorEncoder } from '#/tsdb/chunk-encoder.ts';
 import type { Interval } from '#/tsdb/tombstones.ts';
 
 /** The chunks that one block has of a series. */
@@ -35,9 +35,16 @@ export class SeriesMerger {
   /** Samples of replicas, in memory that is used again for the next series. */
   readonly #buffers: SampleBuffer[] = [];
   #used = 0;
+  /** Holds the chunks of the series at hand. */
+  readonly #encoder = new XorEncoder();
 
   constructor(algorithm: DedupAlgorithm) {
     this.#algorithm = algorithm;
+  }
+
+  /** Takes the memory of all chunks that were made so far for the next series. */
+  startSeries(): void {
+    this.#encoder.clear();
   }
 
   /** @throws CorruptionError if a chunk is damaged, or downsampled chunks overlap. */
@@ -87,7 +94,7 @@ export class SeriesMerger {
       algorithm === 'chain' ? [...replicas.slice(1), replicas[0]!] : [...replicas];
     mergeReplicas(algorithm, inOrderOfMerging, { isCounter: false }, samples);
     const floatHistograms = run.some(({ chunk }) => isFloatHistogram(chunk.encoding));
-    merged.push(...encodeSamples(samples, floatHistograms ? { floatHistograms } : {}));
+    merged.push(...this.#encoded(samples, SAMPLES_PER_CHUNK, floatHistograms));
   }
 
   /** The chunk without the deleted ranges: as it is, encoded anew, or not at all. */
@@ -107,12 +114,16 @@ export class SeriesMerger {
     const samples = this.#buffer();
     decodeKept(chunk, touching, samples);
     const floatHistograms = isFloatHistogram(chunk.encoding);
-    merged.push(
-      ...encodeSamples(samples, {
-        samplesPerChunk: 0xffff,
-        ...(floatHistograms ? { floatHistograms } : {}),
-      }),
-    );
+    merged.push(...this.#encoded(samples, 0xffff, floatHistograms));
+  }
+
+  #encoded(
+    samples: SampleBuffer,
+    samplesPerChunk: number,
+    floatHistograms: boolean,
+  ): readonly TimedChunk[] {
+    const options = { samplesPerChunk, into: this.#encoder };
+    return encodeSamples(samples, floatHistograms ? { ...options, floatHistograms } : options);
   }
 
   /**

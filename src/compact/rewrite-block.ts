@@ -221,6 +221,7 @@ class Rewriting {
     parts: readonly SeriesPart[],
     deleted: readonly Interval[],
   ): readonly TimedChunk[] {
+    this.#merger.startSeries();
     const cut = parts.map((part): SeriesPart => {
       const all =
         deleted.length === 0 ? part.deleted : joinIntervals([...part.deleted, ...deleted]);

@@ -18,7 +18,8 @@ export class ByteWriter {
 
   /** A view of what was written; the next write may make it stale. */
   written(start = 0): Uint8Array {
-    return this.#bytes.subarray(start, this.#length);
+    // No `subarray`, as below.
+    return new Uint8Array(this.#bytes.buffer, start, this.#length - start);
   }
 
   /** A copy of what was written, for keeping. */

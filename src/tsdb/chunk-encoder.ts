@@ -27,6 +27,8 @@ export interface EncodeOptions {
   readonly firstFlag?: HistogramFlag;
   /** Encodings 4, 5, 6, which keep start timestamps, in place of 1, 2, 3. Default: false. */
   readonly startTimes?: boolean;
+  /** Whose memory XOR chunks are in, until its owner clears it. Default: each in its own. */
+  readonly into?: XorEncoder;
 }
 
 /**
@@ -51,7 +53,7 @@ export function encodeSamples(
       if (open !== undefined) chunks.push(close(open));
       open = undefined;
       const end = endOfFloats(samples, i, Math.min(to, i + limit));
-      chunks.push(xorChunk(samples, i, end));
+      chunks.push(xorChunk(samples, i, end, options.into));
       i = end;
       continue;
     }
@@ -153,9 +155,15 @@ function endOfFloats({ histograms }: SampleBuffer, start: number, limit: number)
 
 const xorEncoder = new XorEncoder();
 
-function xorChunk({ times, halves }: SampleBuffer, from: number, to: number): TimedChunk {
+function xorChunk(
+  { times, halves }: SampleBuffer,
+  from: number,
+  to: number,
+  into: XorEncoder | undefined,
+): TimedChunk {
   xorEncoder.clear();
-  const data = xorEncoder.encode(times, halves, from, to).slice();
+  const data =
+    into?.encode(times, halves, from, to) ?? xorEncoder.encode(times, halves, from, to).slice();
   return { encoding: ChunkEncoding.Xor, data, mint: times[from]!, maxt: times[to - 1]! };
 }
 
