@@ -105,20 +105,6 @@ export function streamShard(
   };
 }
 
-/** Keeps all blocks that come by for others to ask for, and lets them all through. */
-export class GatherBlocks implements BlockFilter {
-  #metas: ReadonlyMap<string, BlockMeta> = new Map();
-
-  /** By ULID, as the last synchronization found them. */
-  get metas(): ReadonlyMap<string, BlockMeta> {
-    return this.#metas;
-  }
-
-  apply(metas: Map<string, BlockMeta>): void {
-    this.#metas = new Map(metas);
-  }
-}
-
 const SOURCES_WITHOUT_DELAY = new Set([
   'compactor',
   'compactor.repair',
@@ -245,6 +231,20 @@ export class MarkFilter implements BlockFilter {
       const mark = marks.get(id);
       return mark !== undefined && this.#drop(mark);
     });
+  }
+}
+
+/** Changes nothing, and keeps the blocks as they are at its place among the filters. */
+export class KeepingFilter implements BlockFilter {
+  #metas: ReadonlyMap<string, BlockMeta> = new Map();
+
+  /** As of the last synchronization, by ULID. */
+  get metas(): ReadonlyMap<string, BlockMeta> {
+    return this.#metas;
+  }
+
+  apply(metas: Map<string, BlockMeta>): void {
+    this.#metas = new Map(metas);
   }
 }
 

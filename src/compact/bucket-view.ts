@@ -1,6 +1,6 @@
 import { checkComplete } from '#/blocks/fetcher.ts';
 import type { BlockView, BlockViewer, MetaFailure } from '#/blocks/fetcher.ts';
-import type { DeduplicateFilter, GatherBlocks, MarkFilter } from '#/blocks/filters.ts';
+import type { DeduplicateFilter, KeepingFilter, MarkFilter } from '#/blocks/filters.ts';
 import { readMark } from '#/blocks/markers.ts';
 import type { Mark } from '#/blocks/markers.ts';
 import { SeenBlocks } from '#/blocks/seen-blocks.ts';
@@ -35,7 +35,9 @@ export interface BucketSnapshot {
 
 export interface ViewFilters {
   /** The first of them. */
-  readonly all: GatherBlocks;
+  readonly all: KeepingFilter;
+  /** In front of those that change external labels. */
+  readonly stored: KeepingFilter;
   readonly deletion: MarkFilter;
   readonly duplicates: DeduplicateFilter;
   readonly noCompact: MarkFilter;
@@ -77,6 +79,14 @@ export class BucketView {
   /** As the last synchronization found them. */
   get unreadable(): BucketSnapshot['unreadable'] {
     return this.#unreadable;
+  }
+
+  /**
+   * Blocks with the external labels that they have in the bucket, as of the last synchronization; also
+   * some that are not in its snapshot, such as duplicates.
+   */
+  get stored(): ReadonlyMap<string, BlockMeta> {
+    return this.#filters.stored.metas;
   }
 
   /** What the last synchronization found, for people to look at. */

@@ -21,7 +21,7 @@ import type { RewriteJob } from './rewrite-job.ts';
 
 export interface DeletionQueueOptions {
   readonly deletions: DeletionView;
-  /** Shows all blocks with the external labels that they have in the bucket. */
+  /** Shows all blocks of the bucket, which costs as much as a synchronization of the view. */
   readonly fetcher: Pick<BlockFetcher, 'fetch'>;
   readonly rewriter: BlockRewriter;
   /** How long a deletion stays in force at least, for blocks with older data that are yet to come. */
@@ -44,8 +44,6 @@ export class DeletionQueue {
   readonly #view: BucketView;
   readonly #context: JobContext;
   readonly #options: DeletionQueueOptions;
-  /** Blocks by ULID, as of the last look; empty while nothing is deleted. */
-  #stored: ReadonlyMap<string, BlockMeta> = new Map();
   /** By ULID of a block: deletions that it was found to have nothing of. */
   readonly #clean = new Map<string, Set<string>>();
 
@@ -56,27 +54,19 @@ export class DeletionQueue {
   }
 
   /**
-   * Looks for deletions, and for blocks if there are any.
-   * @throws UnavailableError if that cannot be seen: then nothing must be made of blocks.
+   * Looks for deletions.
+   * @throws UnavailableError if they cannot be seen: then nothing must be made of blocks.
    */
   async look(signal: AbortSignal): Promise<void> {
-    const { deletions, fetcher } = this.#options;
+    const { deletions } = this.#options;
     await deletions.sync(signal);
-    if (deletions.requests.length === 0) {
-      this.#stored = new Map();
-      this.#clean.clear();
-      return;
-    }
-    const view = await fetcher.fetch(signal);
-    checkComplete(view);
-    this.#stored = view.metas;
-    for (const id of this.#clean.keys()) if (!view.metas.has(id)) this.#clean.delete(id);
+    if (deletions.requests.length === 0) this.#clean.clear();
   }
 
-  /** Whether a block has to be rewritten first, or may have to, as of the last look. */
+  /** Whether a block has to be rewritten first, or may have to, as of the last look and the view. */
   holds(ulid: string): boolean {
     if (this.#options.deletions.requests.length === 0) return false;
-    const meta = this.#stored.get(ulid);
+    const meta = this.#view.stored.get(ulid);
     return meta === undefined || this.#pending(meta).length > 0;
   }
 
@@ -103,20 +93,28 @@ export class DeletionQueue {
     return { ...counts, failures };
   }
 
-  /** How the deletions stand, as of the last look at them. */
-  statuses(): readonly DeletionStatus[] {
+  /** How the deletions stand. @throws UnavailableError without a view on the whole bucket. */
+  async statuses(signal: AbortSignal): Promise<readonly DeletionStatus[]> {
+    await this.look(signal);
+    const { requests } = this.#options.deletions;
+    if (requests.length === 0) return [];
     return deletionStatuses(
-      this.#options.deletions.requests,
-      [...this.#stored.values()],
+      requests,
+      await this.#allBlocks(signal),
       ({ ulid }, { id }) => this.#clean.get(ulid)?.has(id) === true,
     );
   }
 
   /** What a deletion would take. @throws UnavailableError without a view on the whole bucket. */
   async preview(request: DeletionRequest, signal: AbortSignal): Promise<readonly BlockExtent[]> {
+    const all = await this.#allBlocks(signal);
+    return previewDeletion(request, all, this.#context.bucket, signal);
+  }
+
+  async #allBlocks(signal: AbortSignal): Promise<readonly BlockMeta[]> {
     const view = await this.#options.fetcher.fetch(signal);
     checkComplete(view);
-    return previewDeletion(request, view.metas.values(), this.#context.bucket, signal);
+    return [...view.metas.values()];
   }
 
   /** Finer resolutions first: then what is downsampled meanwhile is so of what is right. */
@@ -128,7 +126,7 @@ export class DeletionQueue {
       ({ ulid }) => !deletionMarks.has(ulid) && !isBusy(ulid),
     );
     await concurrently(concurrency, candidates, signal, async (block, inner) => {
-      const stored = this.#stored.get(block.ulid);
+      const stored = this.#view.stored.get(block.ulid);
       if (stored === undefined) return;
       try {
         if (!(await this.#hasDeleted(stored, inner))) return;
@@ -174,8 +172,12 @@ export class DeletionQueue {
     const { deletions, keepMs } = this.#options;
     const { bucket, clock, log } = this.#context;
     const old = deletions.requests.filter(({ createdMs }) => clock.now() - createdMs > keepMs);
+    if (old.length === 0) return;
+    const all = await this.#allBlocks(signal);
+    const ids = new Set(all.map(({ ulid }) => ulid));
+    for (const ulid of this.#clean.keys()) if (!ids.has(ulid)) this.#clean.delete(ulid);
     for (const request of old) {
-      if (await this.#isInAnyBlock(request, signal)) continue;
+      if (await this.#isInAny(all, request, signal)) continue;
       try {
         await cancelDeletion(bucket, request.id, signal);
       } catch (thrown) {
@@ -185,8 +187,12 @@ export class DeletionQueue {
     }
   }
 
-  async #isInAnyBlock({ id }: DeletionRequest, signal: AbortSignal): Promise<boolean> {
-    for (const meta of this.#stored.values()) {
+  async #isInAny(
+    blocks: readonly BlockMeta[],
+    { id }: DeletionRequest,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    for (const meta of blocks) {
       const isPending = () => this.#pending(meta).some((request) => request.id === id);
       if (!isPending()) continue;
       try {

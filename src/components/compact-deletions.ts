@@ -33,8 +33,8 @@ export function compactDeletionApi(
     },
     preview: (request, signal) => queue.preview(request, signal),
     list: async (signal) => {
-      await queue.look(signal);
-      return { statuses: queue.statuses(), unreadable: deletions.unreadable };
+      const statuses = await queue.statuses(signal);
+      return { statuses, unreadable: deletions.unreadable };
     },
     cancel: async (id, signal) => {
       await cancelDeletion(bucket, id, signal);

@@ -2,7 +2,7 @@ import { BlockFetcher } from '#/blocks/fetcher.ts';
 import {
   consistencyDelay,
   DeduplicateFilter,
-  GatherBlocks,
+  KeepingFilter,
   labelShard,
   MarkFilter,
   removeReplicaLabels,
@@ -68,10 +68,11 @@ export function openCompactView(
   const { filters, sync, replicaLabels } = config;
   const marks = { bucket, concurrency: sync.metaConcurrency, log };
   const deletion = MarkFilter.deletion({ ...marks, delayMs: config.deleteDelayMs / 2, clock });
+  const stored = new KeepingFilter();
   const duplicates = new DeduplicateFilter();
   const noCompact = MarkFilter.noCompact(marks);
   const noDownsample = MarkFilter.noDownsample(marks);
-  const all = new GatherBlocks();
+  const all = new KeepingFilter();
   const viewer = fetcher.view([
     all,
     timePartition(
@@ -82,6 +83,7 @@ export function openCompactView(
     ...(filters.selector === undefined ? [] : [labelShard(filters.selector, replicaLabels)]),
     consistencyDelay(filters.consistencyDelayMs, { clock, metrics }),
     deletion,
+    stored,
     removeReplicaLabels(replicaLabels),
     duplicates,
     noCompact,
@@ -89,7 +91,7 @@ export function openCompactView(
   ]);
   return new BucketView(
     viewer,
-    { all, deletion, duplicates, noCompact, noDownsample },
+    { all, stored, deletion, duplicates, noCompact, noDownsample },
     { bucket: withReason(bucket, 'sync'), clock, log },
   );
 }
