@@ -115,8 +115,8 @@ describe('a bucket that takes 5 requests a second', () => {
       await using store = await launchStore(bucket, sync);
       await eventually('the store is ready', async () => (store.probe.isReady ? true : undefined));
       assert.ok(limit.refused() <= mostRefused, `${limit.refused()} were refused`);
-      // A listing, and the meta and the mark of each block.
-      assert.equal(server.requests.length - limit.refused(), 1 + 2 * zones.length);
+      // A listing of deletions, one of blocks, and the meta and the mark of each block.
+      assert.equal(server.requests.length - limit.refused(), 2 + 2 * zones.length);
       await using querier = await startQuery([store.grpc]);
       const { body } = await ask(querier, 'zone-7');
       assert.deepEqual(
