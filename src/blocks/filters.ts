@@ -105,12 +105,7 @@ export function streamShard(
   };
 }
 
-const SOURCES_WITHOUT_DELAY = new Set([
-  'compactor',
-  'compactor.repair',
-  'bucket.repair',
-  'bucket.rewrite',
-]);
+const SOURCES_WITHOUT_DELAY = new Set(['compactor', 'compactor.repair', 'bucket.repair']);
 
 /**
  * Drops blocks uploaded less than `delayMs` ago, for object storage that takes a while to show all
@@ -131,7 +126,8 @@ export function consistencyDelay(
     apply(metas, counts) {
       const now = clock.now();
       dropWhere(metas, counts, 'too-fresh', (meta, id) => {
-        if (SOURCES_WITHOUT_DELAY.has(meta.thanos?.source ?? '')) return false;
+        const source = meta.thanos?.source ?? '';
+        if (SOURCES_WITHOUT_DELAY.has(source) || source === 'bucket.rewrite') return false;
         return now - uploadedMs(meta, id) < delayMs;
       });
     },
