@@ -60,8 +60,8 @@ export async function runCompaction(
   });
   const running = { directory, lease, signal, onPhase };
   await downloadInputs(plan, running, context);
-  onPhase('checking');
-  for (const meta of plan) {
+  for (const [i, meta] of plan.entries()) {
+    onPhase('checking', i / plan.length);
     const marked = await checkInput(meta, join(directory, meta.ulid), context, signal);
     if (marked) return { kind: 'marked', block: meta.ulid };
   }

@@ -58,7 +58,10 @@ describe('ThreadedBlockWork', () => {
 
   test('merges and downsamples on a thread as it would here', async () => {
     const want = await local.merge(mergeInto('here'), signal);
-    assert.deepEqual(await threaded.merge(mergeInto('there'), signal), want);
+    const fractions: number[] = [];
+    const tell = (fraction: number) => fractions.push(fraction);
+    assert.deepEqual(await threaded.merge(mergeInto('there'), signal, tell), want);
+    assert.equal(fractions.at(-1), 1);
     await sameFiles('here', 'there');
     const downsample = (directory: string) => ({
       input: join(root, 'in', IDS[0]!),

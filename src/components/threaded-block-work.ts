@@ -13,10 +13,13 @@ import { WorkerPool } from '#/lib/worker-pool.ts';
 import { readBlockMeta } from '#/tsdb/block.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 
-export type BlockRequest =
+type BlockJob =
   | { readonly kind: 'merge'; readonly work: MergeWork }
   | { readonly kind: 'downsample'; readonly work: DownsampleWork }
   | { readonly kind: 'rewrite'; readonly work: RewriteWork };
+
+/** A job with the place where the thread writes how far it is. */
+export type BlockRequest = BlockJob & { readonly done: Int32Array<SharedArrayBuffer> };
 
 export type BlockAnswer =
   | { readonly kind: 'merged'; readonly result: MergeResult }
@@ -35,7 +38,6 @@ type OneThread = WorkerPool<BlockRequest, BlockAnswer>;
  * Gives large work to threads on the real disk, so that several jobs use several cores and the main
  * thread stays free. A thread does one work at a time and is kept for the next, unless the work
  * fails or `signal` aborts: then it is stopped, and nothing of it writes any more when the call ends.
- * How far it is cannot be told.
  */
 export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
   readonly #disk: Disk;
@@ -55,7 +57,7 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
     if (!(await this.#isLargeMerge(work.inputs))) {
       return this.#local.merge(work, signal, onFraction);
     }
-    const answer = await this.#onThread({ kind: 'merge', work }, signal);
+    const answer = await this.#onThread({ kind: 'merge', work }, signal, onFraction);
     assert(answer.kind === 'merged', 'a merge was asked for');
     return answer.result;
   }
@@ -68,7 +70,7 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
     if (!(await this.#isLarge([work.input]))) {
       return this.#local.downsample(work, signal, onFraction);
     }
-    const answer = await this.#onThread({ kind: 'downsample', work }, signal);
+    const answer = await this.#onThread({ kind: 'downsample', work }, signal, onFraction);
     assert(answer.kind === 'downsampled', 'downsampling was asked for');
     return answer.meta;
   }
@@ -79,7 +81,7 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
     onFraction?: OnFraction,
   ): Promise<RewriteResult> {
     if (!(await this.#isLarge([work.input]))) return this.#local.rewrite(work, signal, onFraction);
-    const answer = await this.#onThread({ kind: 'rewrite', work }, signal);
+    const answer = await this.#onThread({ kind: 'rewrite', work }, signal, onFraction);
     assert(answer.kind === 'rewritten', 'a rewrite was asked for');
     return answer.result;
   }
@@ -90,18 +92,30 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
 
   /** @throws CorruptionError if an input is damaged, UnavailableError if the thread dies. */
   async #onThread(
-    request: BlockRequest,
+    job: BlockJob,
     signal: AbortSignal,
+    onFraction: OnFraction | undefined,
   ): Promise<Exclude<BlockAnswer, { kind: 'damaged' }>> {
     const entry = new URL('./block-work.worker.ts', import.meta.url);
     const thread = this.#idle.pop() ?? new WorkerPool<BlockRequest, BlockAnswer>(entry, 1);
     let answer: BlockAnswer;
+    const done = sharedFraction();
+    let told = 0;
+    // Only when it gets on: a thread that hangs must not look alive.
+    const tell = () => {
+      const fraction = readFraction(done);
+      if (fraction !== told) onFraction?.((told = fraction));
+    };
+    const timer = setInterval(tell, PROGRESS_INTERVAL_MS);
     try {
-      answer = await unlessAborted(thread.run(request, signal), signal);
+      answer = await unlessAborted(thread.run({ ...job, done }, signal), signal);
     } catch (thrown) {
       await thread[Symbol.asyncDispose]();
       throw thrown;
+    } finally {
+      clearInterval(timer);
     }
+    tell();
     this.#idle.push(thread);
     if (answer.kind === 'damaged') throw new CorruptionError(answer.message);
     return answer;
@@ -128,6 +142,23 @@ export class ThreadedBlockWork implements BlockWork, AsyncDisposable {
 
 function samplesOf(metas: readonly BlockMeta[]): number {
   return metas.reduce((sum, { stats }) => sum + stats.numSamples, 0);
+}
+
+/** How often those who wait are told how far a thread is. */
+const PROGRESS_INTERVAL_MS = 1000;
+const WHOLE = 1_000_000;
+
+/** A fraction that one thread writes and another reads. */
+function sharedFraction(): Int32Array<SharedArrayBuffer> {
+  return new Int32Array(new SharedArrayBuffer(4));
+}
+
+function readFraction(of: Int32Array<SharedArrayBuffer>): number {
+  return Atomics.load(of, 0) / WHOLE;
+}
+
+export function writeFraction(of: Int32Array<SharedArrayBuffer>, fraction: number): void {
+  Atomics.store(of, 0, Math.round(fraction * WHOLE));
 }
 
 async function unlessAborted<T>(running: Promise<T>, signal: AbortSignal): Promise<T> {
