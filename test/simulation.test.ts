@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { addFaults, noFaults } from './simulation/fault-counts.ts';
 import { report } from './simulation/report.ts';
 import { runSeeds } from './simulation/run-seeds.ts';
+import type { VariantName } from './simulation/variants.ts';
 import { runSeed } from './simulation/simulation.ts';
 
 test('50 seeds meet every fault and break no invariant', async () => {
@@ -31,7 +32,12 @@ test('sources that are deleted before their successor is uploaded are noticed', 
   assert.match(found, /no block is deleted before a verified successor exists/);
 });
 
-async function firstViolation(variant: 'delete-first'): Promise<string> {
+test('leases that nobody keeps are noticed', async () => {
+  const found = await firstViolation('skip-lease');
+  assert.match(found, /a job is done by one compactor at a time/);
+});
+
+async function firstViolation(variant: VariantName): Promise<string> {
   for await (const result of runSeeds({ first: 1, count: 200, variant, threads: 2 })) {
     if (result.violation !== undefined) return report(result, variant);
   }

@@ -48,7 +48,7 @@ export class Machine {
   readonly #random: Random;
   readonly #program: Program;
   #life: Life | undefined;
-  #lives = 0;
+  readonly #lives: Life[] = [];
 
   constructor(
     name: string,
@@ -70,7 +70,7 @@ export class Machine {
 
   start(): void {
     const { clock, weather, events, faults, bucket, history, changed, violated } = this.#around;
-    const life = new Life(`${this.name}/${++this.#lives}`, {
+    const life = new Life(`${this.name}/${this.#lives.length + 1}`, {
       clock,
       skewMs: weather.skewMs(),
       crashesNow: () => weather.crashesNow(),
@@ -81,8 +81,9 @@ export class Machine {
       },
     });
     this.#life = life;
+    this.#lives.push(life);
     this.#noteSkew(life);
-    events.add(this.name, `start ${this.#lives}, clock off by ${life.skewMs} ms`);
+    events.add(this.name, `start ${this.#lives.length}, clock off by ${life.skewMs} ms`);
     const { disk } = this;
     const runtime: Runtime = {
       clock: life.clock,
@@ -128,6 +129,14 @@ export class Machine {
     if (life === undefined) return;
     this.#around.faults.happened('restart');
     life.stopping.abort(new Error('restart'));
+  }
+
+  /** Lets go of all that the lives of the machine still listen to, which would keep them for ever. */
+  [Symbol.dispose](): void {
+    for (const life of this.#lives) {
+      life.end();
+      life.stopping.abort(new Error('the run is over'));
+    }
   }
 
   /** Sets the machine's clock anew. */

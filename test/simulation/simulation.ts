@@ -177,7 +177,7 @@ class Simulation {
       await this.#clock.advance(10 * MINUTE_MS);
     }
     if (this.#violation === undefined) await this.#checkEnd();
-    return {
+    const result = {
       seed: this.#seed,
       digest: this.#events.digest(),
       events: this.#events.count,
@@ -185,6 +185,8 @@ class Simulation {
       faults: this.#faults.totals,
       violation: this.#violation,
     };
+    for (const machine of this.#machines()) machine[Symbol.dispose]();
+    return result;
   }
 
   #machines(): Machine[] {

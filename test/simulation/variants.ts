@@ -2,8 +2,10 @@ import { LocalBlockWork } from '#/compact/block-work.ts';
 import type { BlockWork } from '#/compact/block-work.ts';
 import { soleCompactor } from '#/compact/lease.ts';
 import type { Leases } from '#/compact/lease.ts';
+import { newMatcher } from '#/model/matcher.ts';
 import type { Disk } from '#/lib/disk.ts';
 import type { Bucket, UploadOptions } from '#/objstore/bucket.ts';
+import { allTime, plainDeletion } from '#/tsdb/series-deletion.ts';
 import type { Store } from '#/storeapi/store.ts';
 
 /** A way to do things wrong. What is absent is done as it should be. */
@@ -40,6 +42,10 @@ export const variants = {
   'forget-input': {
     what: 'a merge leaves out the last of its inputs, and says otherwise',
     work: forgetful,
+  },
+  'lossy-rewrite': {
+    what: 'a block that is rewritten loses a series that nobody wanted to go',
+    work: lossyRewrite,
   },
   'silent-loss': {
     what: 'a store gateway tells nobody what it could not read',
@@ -138,6 +144,20 @@ function forgetful(disk: Disk): BlockWork {
     },
     downsample: (downsample, signal, onFraction) => work.downsample(downsample, signal, onFraction),
     rewrite: (rewrite, signal, onFraction) => work.rewrite(rewrite, signal, onFraction),
+  };
+}
+
+function lossyRewrite(disk: Disk): BlockWork {
+  const work = new LocalBlockWork(disk);
+  const matchers = [newMatcher('=', '__name__', 'own_level')];
+  const more = plainDeletion({ matchers, intervals: [allTime] });
+  return {
+    merge: (merge, signal, onFraction) => work.merge(merge, signal, onFraction),
+    downsample: (downsample, signal, onFraction) => work.downsample(downsample, signal, onFraction),
+    rewrite({ edits, ...rewrite }, signal, onFraction) {
+      const deletions = [...edits.deletions, more];
+      return work.rewrite({ ...rewrite, edits: { ...edits, deletions } }, signal, onFraction);
+    },
   };
 }
 
