@@ -73,6 +73,7 @@ describe('hindsight all', { skip }, () => {
     };
     const troubles = status.data.queues.map(({ name, trouble }) => [name, trouble]);
     assert.deepEqual(troubles, [
+      ['series deletion', undefined],
       ['compaction', undefined],
       ['downsampling', undefined],
       ['cleaning', undefined],
