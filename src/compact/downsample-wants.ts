@@ -22,8 +22,8 @@ export interface WantsOptions {
 export class DownsampleWants {
   readonly #context: Pick<JobContext, 'bucket' | 'clock' | 'log'>;
   readonly #options: WantsOptions;
-  /** Whether a block has series of some classes, by both. */
-  readonly #known = new Map<string, boolean>();
+  /** Whether a block has series of some classes: by its ULID, then by the classes. */
+  readonly #known = new Map<string, Map<string, boolean>>();
 
   constructor(context: Pick<JobContext, 'bucket' | 'clock' | 'log'>, options: WantsOptions) {
     this.#context = context;
@@ -37,6 +37,7 @@ export class DownsampleWants {
     signal: AbortSignal,
   ): Promise<DownsampleJob[]> {
     const input = { ...this.#options, blocks, nowMs: this.#context.clock.now() };
+    for (const id of this.#known.keys()) if (!blocks.metas.has(id)) this.#known.delete(id);
     const wanted: DownsampleJob[] = [];
     const wants = classesThatWant(
       jobs.map(({ block }) => block),
@@ -55,16 +56,17 @@ export class DownsampleWants {
     classes: readonly SeriesClass[],
     signal: AbortSignal,
   ): Promise<boolean> {
-    const key = [block.ulid, ...classes.map(({ id }) => id)].join();
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
+    const key = classes.map(({ id }) => id).join();
+    const known = this.#known.getOrInsertComputed(block.ulid, () => new Map());
+    const answer = known.get(key);
+    if (answer !== undefined) return answer;
     try {
       const index = new MatchingSeries(
         await openBlockIndex(this.#context.bucket, block.ulid, signal),
       );
       const deletions = classes.flatMap((one) => one.deletions).map(compileDeletion);
       const found = (await index.of(deletions, signal)).length > 0;
-      this.#known.set(key, found);
+      known.set(key, found);
       return found;
     } catch (thrown) {
       signal.throwIfAborted();
