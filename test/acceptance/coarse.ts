@@ -25,6 +25,10 @@ interface Resolution {
   /** Blocks as long as this are downsampled to it. */
   readonly blockMs: number;
   readonly windows: readonly string[];
+  /**
+   * Of at least 70 coarse samples: what a counter grew before the first of them is extrapolated, which is
+   * off by as much as its rate changes within the window, divided by their number.
+   */
   readonly rateWindows: readonly string[];
 }
 
@@ -34,14 +38,14 @@ const resolutions: readonly Resolution[] = [
     stepMs: 5 * MINUTE_MS,
     blockMs: 2 * DAY_MS,
     windows: ['10m', '35m', '6h'],
-    rateWindows: ['2h', '6h', '1d'],
+    rateWindows: ['6h', '1d'],
   },
   {
     name: '1h',
     stepMs: HOUR_MS,
     blockMs: 14 * DAY_MS,
     windows: ['2h', '7h', '2d'],
-    rateWindows: ['12h', '1d', '3d'],
+    rateWindows: ['3d', '7d'],
   },
 ];
 
@@ -140,7 +144,7 @@ async function pairsOf(
 ): Promise<Pair[]> {
   const raw = await ask(url, question, { ...parameters, max_source_resolution: '0s' });
   const coarse = await ask(url, question, { ...parameters, max_source_resolution: resolution });
-  if (!coarse.body.includes('"infos"')) {
+  if (!coarse.body.includes(`windows of ${resolution}`)) {
     throw new Error(`${question.expression}: not answered from ${resolution} samples`);
   }
   const [wanted, found] = [seriesIn(raw.body), seriesIn(coarse.body)];
