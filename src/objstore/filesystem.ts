@@ -352,9 +352,10 @@ export class FilesystemBucket implements Bucket {
   }
 
   async #holdsFiles(prefix: string): Promise<boolean> {
-    for (const name of await this.#names(prefix)) {
-      if (!name.endsWith('/') || (await this.#holdsFiles(name))) return true;
-    }
+    const names = await this.#names(prefix);
+    // Files first: most directories have one, and need no look below them.
+    if (names.some((name) => !name.endsWith('/'))) return true;
+    for (const name of names) if (await this.#holdsFiles(name)) return true;
     return false;
   }
 
