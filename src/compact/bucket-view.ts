@@ -36,8 +36,6 @@ export interface BucketSnapshot {
 export interface ViewFilters {
   /** The first of them. */
   readonly all: KeepingFilter;
-  /** In front of those that change external labels. */
-  readonly stored: KeepingFilter;
   readonly deletion: MarkFilter;
   readonly duplicates: DeduplicateFilter;
   readonly noCompact: MarkFilter;
@@ -81,12 +79,9 @@ export class BucketView {
     return this.#unreadable;
   }
 
-  /**
-   * Blocks with the external labels that they have in the bucket, as of the last synchronization; also
-   * some that are not in its snapshot, such as duplicates.
-   */
-  get stored(): ReadonlyMap<string, BlockMeta> {
-    return this.#filters.stored.metas;
+  /** Every block with the external labels that it has in the bucket, as of the last synchronization. */
+  get all(): BucketSnapshot['all'] {
+    return this.#filters.all.metas;
   }
 
   /** What the last synchronization found, for people to look at. */

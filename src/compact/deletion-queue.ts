@@ -66,7 +66,7 @@ export class DeletionQueue {
   /** Whether a block has to be rewritten first, or may have to, as of the last look and the view. */
   holds(ulid: string): boolean {
     if (this.#options.deletions.requests.length === 0) return false;
-    const meta = this.#view.stored.get(ulid);
+    const meta = this.#view.all.get(ulid);
     return meta === undefined || this.#pending(meta).length > 0;
   }
 
@@ -126,7 +126,7 @@ export class DeletionQueue {
       ({ ulid }) => !deletionMarks.has(ulid) && !isBusy(ulid),
     );
     await concurrently(concurrency, candidates, signal, async (block, inner) => {
-      const stored = this.#view.stored.get(block.ulid);
+      const stored = this.#view.all.get(block.ulid);
       if (stored === undefined) return;
       try {
         if (!(await this.#hasDeleted(stored, inner))) return;
@@ -172,7 +172,8 @@ export class DeletionQueue {
     const { deletions, keepMs } = this.#options;
     const { bucket, clock, log } = this.#context;
     const old = deletions.requests.filter(({ createdMs }) => clock.now() - createdMs > keepMs);
-    if (old.length === 0) return;
+    // What cannot be looked at may have something of them.
+    if (old.length === 0 || this.#view.unreadable.size > 0) return;
     const all = await this.#allBlocks(signal);
     const ids = new Set(all.map(({ ulid }) => ulid));
     for (const ulid of this.#clean.keys()) if (!ids.has(ulid)) this.#clean.delete(ulid);

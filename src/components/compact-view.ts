@@ -68,7 +68,6 @@ export function openCompactView(
   const { filters, sync, replicaLabels } = config;
   const marks = { bucket, concurrency: sync.metaConcurrency, log };
   const deletion = MarkFilter.deletion({ ...marks, delayMs: config.deleteDelayMs / 2, clock });
-  const stored = new KeepingFilter();
   const duplicates = new DeduplicateFilter();
   const noCompact = MarkFilter.noCompact(marks);
   const noDownsample = MarkFilter.noDownsample(marks);
@@ -83,7 +82,6 @@ export function openCompactView(
     ...(filters.selector === undefined ? [] : [labelShard(filters.selector, replicaLabels)]),
     consistencyDelay(filters.consistencyDelayMs, { clock, metrics }),
     deletion,
-    stored,
     removeReplicaLabels(replicaLabels),
     duplicates,
     noCompact,
@@ -91,7 +89,7 @@ export function openCompactView(
   ]);
   return new BucketView(
     viewer,
-    { all, stored, deletion, duplicates, noCompact, noDownsample },
+    { all, deletion, duplicates, noCompact, noDownsample },
     { bucket: withReason(bucket, 'sync'), clock, log },
   );
 }
