@@ -40,7 +40,7 @@ export class Doom {
 
   /** Until when they must be gone, when everything has had its time. */
   goneUntilMs(): number {
-    return this.#ruleKeepsFromMs(-this.#skewMs) - 1;
+    return Math.max(this.#ruleKeepsFromMs(-this.#skewMs) - 1, this.deletedUntilMs());
   }
 
   /** Until when requests that were there at a time have deleted. */
