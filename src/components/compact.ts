@@ -91,6 +91,8 @@ export interface CompactParts {
   readonly work?: BlockWork;
   /** Default: an HTTP server at the configured address. */
   readonly serve?: (routes: readonly Route[]) => Promise<AsyncDisposable>;
+  /** How often metrics and probes are brought up to date; default a minute. */
+  readonly watchIntervalMs?: number;
 }
 
 /**
@@ -169,7 +171,9 @@ export async function runCompact(
           { clock, log, signal, metrics: context.metrics },
         ),
       (signal) =>
-        every(clock, WATCH_INTERVAL_MS, signal, () => watch(source, context.metrics, runtime)),
+        every(clock, parts.watchIntervalMs ?? WATCH_INTERVAL_MS, signal, () =>
+          watch(source, context.metrics, runtime),
+        ),
       (signal) => index.follow(config.waitIntervalMs, signal),
     ]);
     return;

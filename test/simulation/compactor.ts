@@ -71,7 +71,7 @@ export function runCompactor(
     seriesDeletions: { keepMs: 30 * 24 * 3_600_000, adminApi: false },
     downsampleAges: { fiveMinutesMs: DOWNSAMPLED_FROM_MS, oneHourMs: 24 * HOUR_MS },
   };
-  return runCompact(config, runtime, parts);
+  return runCompact(config, runtime, { watchIntervalMs: 20 * MINUTE_MS, ...parts });
 }
 
 /** Sees that no two who live believe that they have the lease of one job. */

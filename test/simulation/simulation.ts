@@ -384,7 +384,7 @@ function drawStyle(random: Random): CompactorStyle {
   return {
     mergesReplicas: random.next() < 0.5,
     algorithm: random.next() < 0.8 ? 'chain' : 'penalty',
-    waitIntervalMs: randomItem(random, [30, 60, 90]) * MINUTE_MS,
+    waitIntervalMs: randomItem(random, [60, 90, 120]) * MINUTE_MS,
     listing: randomItem(random, ['concurrent', 'recursive']),
     gatewayListing: randomItem(random, ['concurrent', 'recursive', 'bucket-index']),
     concurrency: randomItem(random, [1, 2]),
