@@ -46,7 +46,11 @@ export class ManualClock implements Clock {
         signal?.removeEventListener('abort', abort);
         resolve();
       };
-      const sleeper: Sleeper = { wakeAt: this.#now + Math.max(0, ms), order: this.#order++, wake };
+      const sleeper: Sleeper = {
+        wakeAt: this.#now + Math.max(0, Math.ceil(ms)),
+        order: this.#order++,
+        wake,
+      };
       this.#sleepers.add(sleeper);
       signal?.addEventListener('abort', abort, { once: true });
     });
