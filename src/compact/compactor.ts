@@ -143,6 +143,7 @@ export class Compactor {
     const { plan, marks } = await planGuarded(
       {
         blocks: group.blocks,
+        coarser: group.coarser,
         noCompact: snapshot.noCompact,
         ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
       },

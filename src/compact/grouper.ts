@@ -3,6 +3,7 @@ import { groupKey as labelsKey } from '#/blocks/filters.ts';
 import { compareUtf8 } from '#/lib/utf8.ts';
 import { Labels } from '#/model/labels.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
+import type { TimeSpan } from './planner.ts';
 
 /** Blocks that may be compacted with each other: of one stream, at one resolution. */
 export interface Group {
@@ -14,6 +15,8 @@ export interface Group {
   readonly labels: Readonly<Record<string, string>>;
   /** By min time, older blocks first among equals. */
   readonly blocks: readonly BlockMeta[];
+  /** The blocks of the stream at coarser resolutions. */
+  readonly coarser: readonly TimeSpan[];
   /** What a block made of some of these says in `thanos.extensions`; `undefined` for nothing. */
   readonly extensions: Readonly<Record<string, unknown>> | undefined;
 }
@@ -21,7 +24,13 @@ export interface Group {
 /** All groups, in the order of their keys. */
 export function groupBlocks(metas: Iterable<BlockMeta>): Group[] {
   const groups = [...Map.groupBy(metas, labelsKey).values()].map(groupOf);
-  return groups.sort((a, b) => compareUtf8(a.key, b.key));
+  const streams = Map.groupBy(groups, streamOf);
+  const withCoarser = groups.map((group): Group => {
+    const others = streams.get(streamOf(group))!;
+    const coarser = others.filter(({ resolutionMs }) => resolutionMs > group.resolutionMs);
+    return { ...group, coarser: coarser.flatMap(({ blocks }) => blocks) };
+  });
+  return withCoarser.sort((a, b) => compareUtf8(a.key, b.key));
 }
 
 /** A resolution as Thanos's metrics have it: Go's text of a duration. */
@@ -37,7 +46,12 @@ export function byMinTime(a: BlockMeta, b: BlockMeta): number {
   return a.minTime - b.minTime || compareUtf8(a.ulid, b.ulid);
 }
 
-function groupOf(blocks: readonly BlockMeta[]): Group {
+/** The same for all resolutions. */
+export function streamOf({ key }: Pick<Group, 'key'>): string {
+  return key.slice(key.indexOf('@'));
+}
+
+function groupOf(blocks: readonly BlockMeta[]): Omit<Group, 'coarser'> {
   const { labels = {}, downsample } = blocks[0]!.thanos ?? {};
   const resolutionMs = downsample?.resolution ?? 0;
   const sorted = blocks.toSorted(byMinTime);

@@ -63,6 +63,28 @@ function planned(blocks: readonly BlockMeta[], excluded: readonly BlockMeta[] = 
   return hours(planCompaction({ blocks, noCompact }));
 }
 
+test('nothing is merged across a hole that a coarser block has data of', () => {
+  const raw = [0, 16, 24, 32, 48, 56].map((from) => block(from, from + 8));
+  const plan = (coarser: readonly BlockMeta[]) =>
+    hours(planCompaction({ blocks: raw, noCompact: new Set(), coarser }));
+  assert.equal(plan([]), '0-8 16-24 24-32 32-40');
+  assert.equal(plan([block(8, 16, { resolution: Resolution.FiveMinutes })]), '16-24 24-32 32-40');
+  assert.equal(
+    plan([block(0, 8, { resolution: Resolution.FiveMinutes })]),
+    '0-8 16-24 24-32 32-40',
+  );
+});
+
+test('a group knows the times of which its stream has coarser blocks', () => {
+  const coarse = block(0, 48, { resolution: Resolution.FiveMinutes });
+  const other = block(0, 48, { resolution: Resolution.OneHour, labels: { cluster: 'b' } });
+  const [raw, fiveMinutes] = groupBlocks([block(48, 50), coarse, other]).filter(
+    ({ labels }) => labels['cluster'] === 'a',
+  );
+  assert.deepEqual(raw?.coarser, [coarse]);
+  assert.deepEqual(fiveMinutes?.coarser, []);
+});
+
 test('nothing to plan: no blocks, one block, a range that is not over', () => {
   assert.equal(planned([]), '');
   assert.equal(planned(twoHours(0)), '');

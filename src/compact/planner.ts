@@ -17,7 +17,11 @@ export interface PlanInput {
   readonly noCompact: ReadonlySet<string>;
   /** Default: 1 h, 2 h, 8 h, 2 d, 14 d. */
   readonly ranges?: readonly number[];
+  /** Half-open times that coarser blocks of the stream have data of. */
+  readonly coarser?: readonly TimeSpan[];
 }
+
+export type TimeSpan = Pick<BlockMeta, 'minTime' | 'maxTime'>;
 
 /**
  * The blocks of a group that should become one next, by min time; none when the group is done.
@@ -27,18 +31,22 @@ export interface PlanInput {
  *    there is time to look at what has just come in.
  * 3. A large block with many tombstones.
  *
+ * Nothing is merged across a hole that a coarser block has data of, as when retention took a block and
+ * its neighbours are still to be downsampled: what would be made of the merged block would hide them.
+ *
  * Source: `tsdbBasedPlanner` in pkg/compact/planner.go of Thanos.
  */
 export function planCompaction({
   blocks,
   noCompact,
   ranges = COMPACTION_RANGES,
+  coarser = [],
 }: PlanInput): readonly BlockMeta[] {
   if (blocks.length === 0) return [];
   const overlapping = firstOverlap(blocks.filter(({ ulid }) => !noCompact.has(ulid)));
   if (overlapping.length > 0) return overlapping;
   const settled = blocks.slice(0, -1);
-  const inRange = planRanges(settled, noCompact, ranges);
+  const inRange = planRanges(settled, { noCompact, ranges, coarser });
   if (inRange.length > 0) return inRange;
   const rewritten = manyTombstones(
     settled.filter(({ ulid }) => !noCompact.has(ulid)),
@@ -99,8 +107,7 @@ export function firstOverlap(blocks: readonly BlockMeta[]): readonly BlockMeta[]
 
 function planRanges(
   blocks: readonly BlockMeta[],
-  noCompact: ReadonlySet<string>,
-  ranges: readonly number[],
+  { noCompact, ranges, coarser }: Required<Omit<PlanInput, 'blocks'>>,
 ): readonly BlockMeta[] {
   const newest = blocks.at(-1);
   if (newest === undefined) return [];
@@ -110,7 +117,7 @@ function planRanges(
       const isFull = window.at(-1)!.maxTime - window[0]!.minTime === range;
       const isOver = window.at(-1)!.maxTime <= newest.minTime;
       if (window.length < 2 || (!isFull && !isOver)) continue;
-      const plan = firstRun(window, noCompact);
+      const plan = firstRun(window, noCompact, coarser);
       if (plan.length > 0) return plan;
     }
   }
@@ -134,14 +141,22 @@ function alignedWindows(blocks: readonly BlockMeta[], range: number): BlockMeta[
 function firstRun(
   window: readonly BlockMeta[],
   noCompact: ReadonlySet<string>,
+  coarser: readonly TimeSpan[],
 ): readonly BlockMeta[] {
   let start = 0;
-  for (const [i, { ulid }] of window.entries()) {
-    if (!noCompact.has(ulid)) continue;
+  for (const [i, block] of window.entries()) {
+    const isOut = noCompact.has(block.ulid);
+    const isApart = i > start && hasDataBetween(coarser, window[i - 1]!, block);
+    if (!isOut && !isApart) continue;
     if (i - start > 1) return window.slice(start, i);
-    start = i + 1;
+    start = isOut ? i + 1 : i;
   }
   return window.length - start > 1 ? window.slice(start) : [];
+}
+
+function hasDataBetween(spans: readonly TimeSpan[], before: TimeSpan, after: TimeSpan): boolean {
+  if (before.maxTime >= after.minTime) return false;
+  return spans.some((span) => span.minTime < after.minTime && span.maxTime > before.maxTime);
 }
 
 /** From the newest back, as long as blocks are large. */

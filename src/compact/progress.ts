@@ -27,7 +27,7 @@ export const noBacklog: Backlog = {
 };
 
 /** Plays the compactions of a group through, without guards, until it is done. */
-export function groupBacklog(group: Group, rules: Omit<PlanInput, 'blocks'>): Backlog {
+export function groupBacklog(group: Group, rules: Omit<PlanInput, 'blocks' | 'coarser'>): Backlog {
   const sizes = new Map<BlockMeta, number>();
   let backlog = noBacklog;
   for (const { plan, merged } of playThrough(group, rules)) {
@@ -81,7 +81,7 @@ function sum(numbers: readonly number[]): number {
 /** What each block of the group is going to be part of when all planned compactions are done. */
 export function finalBlocks(
   group: Group,
-  rules: Omit<PlanInput, 'blocks'>,
+  rules: Omit<PlanInput, 'blocks' | 'coarser'>,
 ): ReadonlyMap<string, BlockMeta> {
   const merges = new Map<BlockMeta, BlockMeta>();
   for (const { plan, merged } of playThrough(group, rules)) {
@@ -97,11 +97,11 @@ export function finalBlocks(
 /** The compactions of a group in their order, each with what it would make. */
 function* playThrough(
   group: Group,
-  rules: Omit<PlanInput, 'blocks'>,
+  rules: Omit<PlanInput, 'blocks' | 'coarser'>,
 ): Generator<{ readonly plan: readonly BlockMeta[]; readonly merged: BlockMeta }> {
   let left: readonly BlockMeta[] = group.blocks;
   while (left.length > 1) {
-    const plan = planCompaction({ ...rules, blocks: left });
+    const plan = planCompaction({ ...rules, blocks: left, coarser: group.coarser });
     if (plan.length === 0) return;
     const planned = new Set(plan);
     const merged = mergedMeta(plan);

@@ -5,7 +5,7 @@ import { appliedDeletions } from '#/tsdb/block-rewrites.ts';
 import type { BucketSnapshot } from './bucket-view.ts';
 import { downsampleStep, resolutionOf } from './downsample-plan.ts';
 import type { DownsampleAges } from './downsample-plan.ts';
-import { groupBlocks } from './grouper.ts';
+import { groupBlocks, streamOf } from './grouper.ts';
 import type { Group } from './grouper.ts';
 import { COMPACTION_RANGES } from './planner.ts';
 import { finalBlocks } from './progress.ts';
@@ -84,7 +84,7 @@ export function planRetention(input: RetentionInput): RetentionPlan {
   const pending = new Map<string, readonly BlockMeta[]>();
   for (const group of groups.toSorted((a, b) => a.resolutionMs - b.resolutionMs)) {
     const alive = group.blocks.filter(({ ulid }) => !deletionMarks.has(ulid));
-    const stream = group.key.slice(group.key.indexOf('@'));
+    const stream = streamOf(group);
     const isToBeMade = expectation(group, pending.get(stream) ?? [], input);
     const { rules = [], retentions } = input;
     const classes = seriesClasses(rules, retentions, Labels.fromObject(group.labels));
