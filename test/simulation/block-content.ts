@@ -38,7 +38,10 @@ export async function contentProblem(
   }
   for (const key of missing) {
     const { isWhole, samples, keptFromMs } = wanted.get(key)!;
-    if (isWhole && neededOf(samples.keys(), keptFromMs) > 0) return `series ${key} is missing`;
+    const step = Math.max(1, resolutionMs);
+    // Of a window that lost a part nothing need be there.
+    if (isWhole && neededOf(samples.keys(), Math.ceil(keptFromMs / step) * step) > 0)
+      return `series ${key} is missing`;
   }
   return undefined;
 }

@@ -33,7 +33,12 @@ export async function convergenceProblems({
   };
   for (const group of groupBlocks(unmarked)) {
     if (isMeddledWith(group.name)) continue;
-    const plan = planCompaction({ blocks: group.blocks, noCompact: new Set(), ranges: RANGES });
+    const plan = planCompaction({
+      blocks: group.blocks,
+      noCompact: new Set(),
+      ranges: RANGES,
+      coarser: group.coarser,
+    });
     if (plan.length === 0) continue;
     problems.push(`${group.name}: ${plan.map(({ ulid }) => ulid).join()} are not compacted`);
   }

@@ -14,6 +14,7 @@ import {
   DELETE_DELAY_MS,
   DOWNSAMPLED_FROM_MS,
   LEASE_MS,
+  RANGES,
   LeaseWatch,
   runCompactor,
 } from './compactor.ts';
@@ -43,6 +44,8 @@ const DISTURBED_MS = 28 * HOUR_MS;
 const SCRAPED_MS = DISTURBED_MS + 2 * HOUR_MS;
 /** Long enough for everything that the faults have left to be done and marked. */
 const QUIET_MS = 6 * HOUR_MS;
+/** The longest blocks that compaction makes. */
+const LONGEST_MS = RANGES.at(-1)!;
 
 export interface SeedOptions {
   readonly seed: number;
@@ -150,7 +153,13 @@ class Simulation {
       excuses: () => {
         const raw = this.#ledger.forgiven();
         const localFromMs = (of: Replica) => this.#prometheuses.get(of)!.deletedUntilMs;
-        return { raw, all: [...raw, ...this.#ledger.gone(localFromMs)] };
+        // What lies around a hole may be too short to be downsampled, or in one window with it.
+        const around = raw.map(({ replica, mint, maxt }) => ({
+          replica,
+          mint: Math.floor(mint / LONGEST_MS) * LONGEST_MS,
+          maxt: Math.ceil(maxt / LONGEST_MS) * LONGEST_MS,
+        }));
+        return { raw, all: [...around, ...this.#ledger.gone(localFromMs)] };
       },
       keptFromMs: () => {
         const { rawRetentionMs } = style;
