@@ -11,6 +11,7 @@ import {
 } from './figures.ts';
 import { markup } from './html.ts';
 import type { Html } from './html.ts';
+import { table } from './table.ts';
 import { resolutionOf, sizeOf, timeline } from './timeline.ts';
 
 export interface BlocksSectionOptions {
@@ -65,7 +66,7 @@ export function blocksSection(options: BlocksSectionOptions): Html {
       ${relativeTime(seen.refreshedAtMs, nowMs)}
     </p>
     ${failed}${timeline({ blocks: found, faulty, label, ...rangeMs })}
-    ${options.withTable ? table(found) : undefined}`;
+    ${options.withTable ? newestBlocks(found) : undefined}`;
 }
 
 function matches({ meta }: SeenBlock, query: string): boolean {
@@ -79,7 +80,21 @@ function rangeLink([value, text]: (typeof RANGES)[number], current: string, quer
   return markup`<a href="?${new URLSearchParams({ q: query, range: value }).toString()}">${text}</a>`;
 }
 
-function table(blocks: readonly SeenBlock[]): Html {
+const BLOCK_COLUMNS = [
+  'ULID',
+  'Labels',
+  'From',
+  'Range',
+  'Resolution',
+  { number: 'Level' },
+  { number: 'Series' },
+  { number: 'Samples' },
+  { number: 'Size' },
+  'Source',
+  'Marks',
+];
+
+function newestBlocks(blocks: readonly SeenBlock[]): Html {
   const newest = blocks.toSorted((a, b) => b.meta.maxTime - a.meta.maxTime);
   const rows = newest.slice(0, MAX_LISTED).map(({ meta, marks }) => {
     const { ulid, minTime, maxTime, compaction, stats, thanos } = meta;
@@ -99,27 +114,6 @@ function table(blocks: readonly SeenBlock[]): Html {
   });
   const rest = newest.length - rows.length;
   return markup`<h2>The newest blocks</h2>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th>ULID</th>
-            <th>Labels</th>
-            <th>From</th>
-            <th>Range</th>
-            <th>Resolution</th>
-            <th class="num">Level</th>
-            <th class="num">Series</th>
-            <th class="num">Samples</th>
-            <th class="num">Size</th>
-            <th>Source</th>
-            <th>Marks</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
-    </div>
+    ${table(BLOCK_COLUMNS, rows)}
     ${rest > 0 ? markup`<p class="quiet">and ${countText(rest, 'older block')}</p>` : undefined}`;
 }

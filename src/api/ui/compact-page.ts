@@ -17,6 +17,7 @@ import {
 import { framed } from './frame.ts';
 import { markup } from './html.ts';
 import type { Html } from './html.ts';
+import { table } from './table.ts';
 
 export interface CompactPage {
   readonly status: CompactorStatus;
@@ -61,7 +62,7 @@ interface PlacedGroup {
   readonly group: GroupStatus;
 }
 
-function groupsOf({ work }: CompactorStatus): PlacedGroup[] {
+function groupsOf({ work }: Pick<CompactorStatus, 'work'>): PlacedGroup[] {
   return work.flatMap(({ queue, groups }) => groups.map((group) => ({ queue, group })));
 }
 
@@ -168,6 +169,8 @@ function failureCard({ queue, group }: PlacedGroup, nowMs: number): Html | undef
   </div> `;
 }
 
+const JOB_COLUMNS = ['Group', 'Job', 'Phase', '', { number: 'Blocks' }, { number: 'Running for' }];
+
 function running(status: CompactorStatus): Html {
   const rows = groupsOf(status).flatMap(({ queue, group }) => {
     const { progress } = group;
@@ -178,23 +181,7 @@ function running(status: CompactorStatus): Html {
       <p class="quiet">None. ${nextPass(status)}</p>`;
   }
   return markup`<h2>Running jobs</h2>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th>Group</th>
-            <th>Job</th>
-            <th>Phase</th>
-            <th></th>
-            <th class="num">Blocks</th>
-            <th class="num">Running for</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows.slice(0, MAX_CARDS)}
-        </tbody>
-      </table>
-    </div>
+    ${table(JOB_COLUMNS, rows.slice(0, MAX_CARDS))}
     ${more(rows.length - MAX_CARDS, 'job')}`;
 }
 
@@ -220,6 +207,16 @@ function nextPass({ queues: all, nowMs }: CompactorStatus): Html | undefined {
   if (next.length === 0) return undefined;
   return markup`The next pass begins ${relativeTime(Math.min(...next), nowMs)}.`;
 }
+
+const BACKLOG_COLUMNS = [
+  'Queue',
+  { number: 'Jobs' },
+  { number: 'Blocks' },
+  { number: 'Bytes' },
+  { number: 'Oldest data' },
+  { number: 'Speed of a job' },
+  { number: 'Time left' },
+];
 
 function backlog({ work, nowMs, retention }: CompactorStatus): Html {
   const rows = work.map(
@@ -248,30 +245,22 @@ function backlog({ work, nowMs, retention }: CompactorStatus): Html {
           ${countText(retention.held, 'block')} kept until they are downsampled.
         </p>`;
   return markup`<h2>Still to be done</h2>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th>Queue</th>
-            <th class="num">Jobs</th>
-            <th class="num">Blocks</th>
-            <th class="num">Bytes</th>
-            <th class="num">Oldest data</th>
-            <th class="num">Speed of a job</th>
-            <th class="num">Time left</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
-    </div>
+    ${table(BACKLOG_COLUMNS, rows)}
     ${expired}${largestBacklogs(work, nowMs)}`;
 }
 
+const GROUP_COLUMNS = [
+  'Group',
+  'Queue',
+  { number: 'Jobs' },
+  { number: 'Blocks' },
+  { number: 'Bytes' },
+  { number: 'Oldest data' },
+  { number: 'Disk needed' },
+];
+
 function largestBacklogs(work: readonly WorkStatus[], nowMs: number): Html | undefined {
-  const groups = work
-    .flatMap((one) => one.groups.map((group) => ({ queue: one.queue, group })))
+  const groups = groupsOf({ work })
     .filter(({ group }) => group.backlog.jobs > 0)
     .sort((a, b) => b.group.backlog.bytes - a.group.backlog.bytes);
   if (groups.length === 0) return undefined;
@@ -289,47 +278,17 @@ function largestBacklogs(work: readonly WorkStatus[], nowMs: number): Html | und
   );
   return markup`<details open>
     <summary>Groups with most of it</summary>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th>Group</th>
-            <th>Queue</th>
-            <th class="num">Jobs</th>
-            <th class="num">Blocks</th>
-            <th class="num">Bytes</th>
-            <th class="num">Oldest data</th>
-            <th class="num">Disk needed</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
-    </div>
+    ${table(GROUP_COLUMNS, rows)}
     ${more(groups.length - MAX_ROWS, 'group')}
   </details>`;
 }
 
 function queues({ queues: all, nowMs }: CompactorStatus): Html {
   return markup`<h2>Queues</h2>
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th>Queue</th>
-            <th>State</th>
-            <th>Last pass</th>
-            <th>Its result</th>
-            <th>Last got through</th>
-            <th>Next</th>
-          </tr>
-        </thead>
-        <tbody>
-          ${all.map((queue) => queueRow(queue, nowMs))}
-        </tbody>
-      </table>
-    </div>`;
+    ${table(
+      ['Queue', 'State', 'Last pass', 'Its result', 'Last got through', 'Next'],
+      all.map((queue) => queueRow(queue, nowMs)),
+    )}`;
 }
 
 function queueRow(queue: QueueStatus, nowMs: number): Html {
