@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Labels } from '#/model/labels.ts';
-import { printMatcher } from '#/model/matcher.ts';
+import { matchExternalLabels, printMatcher } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
-import { allTime, plainDeletion, selectorWithin } from '#/tsdb/series-deletion.ts';
+import { allTime, plainDeletion } from '#/tsdb/series-deletion.ts';
 import type { PlainDeletion } from '#/tsdb/series-deletion.ts';
 
 /** How long data are kept, by the resolution in milliseconds; for ever where nothing is said, or 0. */
@@ -39,7 +39,7 @@ export function seriesClasses(
   const before: (readonly Matcher[])[] = [];
   for (const { selectors, retentions } of rules) {
     const own = selectors
-      .map((selector) => selectorWithin(selector, externalLabels))
+      .map((selector) => matchExternalLabels(selector, externalLabels))
       .filter((selector) => selector !== undefined);
     if (own.length === 0) continue;
     const name = selectors.map(printSelector).join(', ');

@@ -42,6 +42,23 @@ export function matchesAll(matchers: readonly Matcher[], labels: Labels): boolea
   return matchers.every((matcher) => matcher.matches(labels.get(matcher.name)));
 }
 
+/**
+ * The matchers that remain for a source behind `external` labels: those on external labels are
+ * judged here and taken out. `undefined` when one of them does not match, so that no series can.
+ */
+export function matchExternalLabels(
+  matchers: readonly Matcher[],
+  external: Labels,
+): readonly Matcher[] | undefined {
+  const remaining: Matcher[] = [];
+  for (const matcher of matchers) {
+    const value = external.get(matcher.name);
+    if (value === '') remaining.push(matcher);
+    else if (!matcher.matches(value)) return undefined;
+  }
+  return remaining;
+}
+
 /** As in a selector: `name=~"value"`. */
 export function printMatcher({ type, name, value }: Matcher): string {
   return `${isLegacyLabelName(name) ? name : quote(name)}${type}${quote(value)}`;

@@ -1,6 +1,6 @@
 import { BadInputError } from '#/lib/errors.ts';
 import type { Labels } from '#/model/labels.ts';
-import { printMatcher } from '#/model/matcher.ts';
+import { matchExternalLabels, printMatcher } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { parseExpression } from '#/promql/parser.ts';
 import type { ExemplarsRequest, ExemplarsResponse } from '#/proto/exemplars.ts';
@@ -23,7 +23,6 @@ import type {
   StatusSource,
   TargetsSource,
 } from '#/storeapi/endpoint-apis.ts';
-import { matchExternalLabels } from '#/storeapi/external-labels.ts';
 import { labelSetsMatch } from '#/storeapi/proxy-store.ts';
 import { fanOut } from './api-proxy/fan-out.ts';
 import { selectorsOf } from './api-proxy/selectors.ts';

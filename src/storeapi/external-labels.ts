@@ -1,23 +1,5 @@
 import { compareUtf8 } from '#/lib/utf8.ts';
 import { Labels } from '#/model/labels.ts';
-import type { Matcher } from '#/model/matcher.ts';
-
-/**
- * The matchers that remain for a source behind `external` labels: those on external labels are
- * judged here and taken out. `undefined` when one of them does not match, so that no series can.
- */
-export function matchExternalLabels(
-  matchers: readonly Matcher[],
-  external: Labels,
-): readonly Matcher[] | undefined {
-  const remaining: Matcher[] = [];
-  for (const matcher of matchers) {
-    const value = external.get(matcher.name);
-    if (value === '') remaining.push(matcher);
-    else if (!matcher.matches(value)) return undefined;
-  }
-  return remaining;
-}
 
 /**
  * Turns a source's labels (`[name, value, …]`) into those that the StoreAPI answers with: overridden

@@ -1,5 +1,5 @@
 import type { Labels } from '#/model/labels.ts';
-import { matchesAll, newMatcher } from '#/model/matcher.ts';
+import { matchesAll, matchExternalLabels, newMatcher } from '#/model/matcher.ts';
 import type { Matcher } from '#/model/matcher.ts';
 import { Resolution } from './block-meta.ts';
 import { joinIntervals } from './tombstones.ts';
@@ -63,10 +63,10 @@ export function deletionWithin(
   externalLabels: Labels,
   resolutionMs: number = Resolution.Raw,
 ): SeriesDeletion | undefined {
-  const own = selectorWithin(matchers, externalLabels);
+  const own = matchExternalLabels(matchers, externalLabels);
   if (own === undefined) return undefined;
   const kept = except
-    ?.map((selector) => selectorWithin(selector, externalLabels))
+    ?.map((selector) => matchExternalLabels(selector, externalLabels))
     .filter((selector) => selector !== undefined);
   return {
     ...rest,
@@ -74,20 +74,6 @@ export function deletionWithin(
     ...(kept === undefined ? {} : { except: kept }),
     intervals: wholeWindows(intervals, resolutionMs),
   };
-}
-
-/** The matchers that are left of a selector within a block; `undefined` if it selects nothing there. */
-export function selectorWithin(
-  matchers: readonly Matcher[],
-  externalLabels: Labels,
-): readonly Matcher[] | undefined {
-  const own: Matcher[] = [];
-  for (const matcher of matchers) {
-    const value = externalLabels.get(matcher.name);
-    if (value === '') own.push(matcher);
-    else if (!matcher.matches(value)) return undefined;
-  }
-  return own;
 }
 
 /** The intervals with the whole of the windows that they begin and end in. */
