@@ -2,7 +2,7 @@ import { mergeReplicas } from '#/dedup/dedup.ts';
 import type { DedupAlgorithm } from '#/dedup/dedup.ts';
 import { CorruptionError } from '#/lib/errors.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
-import { ChunkEncoding, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
+import { areEqualChunks, ChunkEncoding, decodeChunk, isHistogramEncoding } from '#/tsdb/chunk.ts';
 import type { TimedChunk } from '#/tsdb/chunk.ts';
 import { encodeSamples, SAMPLES_PER_CHUNK, XorEncoder } from '#/tsdb/chunk-encoder.ts';
 import type { Interval } from '#/tsdb/tombstones.ts';
@@ -194,18 +194,9 @@ function withoutCopies(
 ): readonly PlacedChunk[] {
   const kept = [placed[start]!];
   for (let i = start + 1; i < end; i++) {
-    if (!areEqual(placed[i]!.chunk, kept.at(-1)!.chunk)) kept.push(placed[i]!);
+    if (!areEqualChunks(placed[i]!.chunk, kept.at(-1)!.chunk)) kept.push(placed[i]!);
   }
   return kept;
-}
-
-function areEqual(a: TimedChunk, b: TimedChunk): boolean {
-  return (
-    a.mint === b.mint &&
-    a.maxt === b.maxt &&
-    a.encoding === b.encoding &&
-    Buffer.compare(a.data, b.data) === 0
-  );
 }
 
 /**

@@ -7,7 +7,7 @@ import { Block } from '#/tsdb/block.ts';
 import type { BlockSeries } from '#/tsdb/block.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { BlockWriter } from '#/tsdb/block-writer.ts';
-import { chunkSampleCount } from '#/tsdb/chunk.ts';
+import { areEqualChunks, chunkSampleCount } from '#/tsdb/chunk.ts';
 import type { TimedChunk } from '#/tsdb/chunk.ts';
 import { indexHealth } from '#/tsdb/index-health.ts';
 import { mergeChunks } from '#/tsdb/merge-chunks.ts';
@@ -130,21 +130,12 @@ function sanitize(
     } else if (mint < minTime || maxt > maxTime) {
       return `chunk [${mint}, ${maxt}] is partly outside of the block's time range [${minTime}, ${maxTime}]`;
     } else if (last === undefined || mint > last.maxt) kept.push(chunk);
-    else if (isSame(last, chunk)) dropped.duplicateChunks++;
+    else if (areEqualChunks(last, chunk)) dropped.duplicateChunks++;
     else {
       return `non-sequential chunks not equal: [${last.mint}, ${last.maxt}] and [${mint}, ${maxt}]`;
     }
   }
   return kept;
-}
-
-function isSame(a: TimedChunk, b: TimedChunk): boolean {
-  return (
-    a.mint === b.mint &&
-    a.maxt === b.maxt &&
-    a.encoding === b.encoding &&
-    Buffer.compare(a.data, b.data) === 0
-  );
 }
 
 /**

@@ -6,7 +6,7 @@ import { seededRandom } from '#/lib/random.ts';
 import { newUlid } from '#/lib/ulid.ts';
 import { Labels } from '#/model/labels.ts';
 import { newMatcher } from '#/model/matcher.ts';
-import { emptyStats, Resolution } from '#/tsdb/block-meta.ts';
+import { emptyStats, Resolution, ownSource } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { commonRewrites, rewriteEntry, successorId } from '#/tsdb/block-rewrites.ts';
 import { compileDeletion, deletedRanges } from '#/tsdb/series-deletion.ts';
@@ -89,14 +89,7 @@ class ModelBucket {
       maxTime: START + (day + 1) * DAY,
       version: 1,
       stats: emptyStats,
-      compaction: {
-        level: 1,
-        sources: [ulid],
-        deletable: false,
-        parents: [],
-        failed: false,
-        hints: [],
-      },
+      compaction: ownSource(ulid),
       thanos: { ...emptyThanosMeta, labels: { cluster: 'x' } },
     };
     this.blocks.push({ meta, series: new Set(NAMES) });

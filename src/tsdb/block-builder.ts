@@ -4,6 +4,7 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
+import { ownSource } from './block-meta.ts';
 import type { BlockMeta, ThanosMeta } from './block-meta.ts';
 import { BlockWriter } from './block-writer.ts';
 import { encodeSamples } from './chunk-encoder.ts';
@@ -48,14 +49,7 @@ export class BlockBuilder {
         ulid,
         minTime: options.minTime ?? range.first,
         maxTime: options.maxTime ?? range.last + 1,
-        compaction: {
-          level: 1,
-          sources: [ulid],
-          deletable: false,
-          parents: [],
-          failed: false,
-          hints: [],
-        },
+        compaction: ownSource(ulid),
         ...(thanos === undefined ? {} : { thanos }),
       },
       { disk, directory, symbols: symbolsOf(filled.map(({ labels }) => labels)) },

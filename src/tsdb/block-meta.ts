@@ -53,6 +53,11 @@ export interface BlockCompaction {
   readonly hints: readonly string[];
 }
 
+/** Of a block that was made of no others. */
+export function ownSource(ulid: string): BlockCompaction {
+  return { level: 1, sources: [ulid], deletable: false, parents: [], failed: false, hints: [] };
+}
+
 export interface ThanosMeta {
   /** External labels, names in byte order. */
   readonly labels: Readonly<Record<string, string>>;

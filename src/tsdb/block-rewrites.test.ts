@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { seededRandom } from '#/lib/random.ts';
 import { isUlid, newUlid } from '#/lib/ulid.ts';
 import { newMatcher } from '#/model/matcher.ts';
-import { emptyStats, parseBlockMeta, printBlockMeta } from './block-meta.ts';
+import { emptyStats, parseBlockMeta, printBlockMeta, ownSource } from './block-meta.ts';
 import type { BlockMeta } from './block-meta.ts';
 import {
   appliedDeletions,
@@ -24,14 +24,7 @@ function block(rewrites: readonly unknown[]): BlockMeta {
     minTime: 0,
     maxTime: 1000,
     stats: emptyStats,
-    compaction: {
-      level: 1,
-      sources: [ulid],
-      deletable: false,
-      parents: [],
-      failed: false,
-      hints: [],
-    },
+    compaction: ownSource(ulid),
     thanos: {
       labels: {},
       downsample: { resolution: 0 },

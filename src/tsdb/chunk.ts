@@ -112,3 +112,13 @@ function histogramForm(encoding: number): HistogramForm {
 function unknownEncoding(encoding: number): CorruptionError {
   return new CorruptionError(`chunk encoding is ${encoding}, expected one from 1 to 6`);
 }
+
+/** Whether two chunks have the same samples in the same bytes. */
+export function areEqualChunks(a: TimedChunk, b: TimedChunk): boolean {
+  return (
+    a.mint === b.mint &&
+    a.maxt === b.maxt &&
+    a.encoding === b.encoding &&
+    Buffer.compare(a.data, b.data) === 0
+  );
+}

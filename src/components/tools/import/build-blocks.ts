@@ -9,7 +9,7 @@ import { compareUtf8 } from '#/lib/utf8.ts';
 import { compareLabels } from '#/model/labels.ts';
 import type { Labels } from '#/model/labels.ts';
 import { SampleBuffer } from '#/storage/sample-buffer.ts';
-import { CHUNKS_DIRNAME, INDEX_FILENAME } from '#/tsdb/block-meta.ts';
+import { CHUNKS_DIRNAME, INDEX_FILENAME, ownSource } from '#/tsdb/block-meta.ts';
 import type { BlockMeta } from '#/tsdb/block-meta.ts';
 import { BlockWriter } from '#/tsdb/block-writer.ts';
 import { encodeSamples } from '#/tsdb/chunk-encoder.ts';
@@ -48,14 +48,7 @@ export async function buildBlock(request: BuildRequest): Promise<BuiltBlock> {
     ulid,
     minTime: found.mint,
     maxTime: found.maxt + 1,
-    compaction: {
-      level: 1,
-      sources: [ulid],
-      deletable: false,
-      parents: [],
-      failed: false,
-      hints: [],
-    },
+    compaction: ownSource(ulid),
     thanos: { ...emptyThanosMeta, labels: labels.toObject(), source: IMPORT_SOURCE },
   };
   await using writer = await BlockWriter.open(identity, {
